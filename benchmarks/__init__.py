@@ -1,0 +1,1 @@
+"""Every claim, measured: one module per topic, one JSON line per claim."""

@@ -1,0 +1,1 @@
+"""The operators' page. Empty so far: it comes with its own issue."""

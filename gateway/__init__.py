@@ -1,0 +1,1 @@
+"""The HTTP edge: the data plane (one ASGI callable) and the control API."""

@@ -1,0 +1,1 @@
+"""How rows move and stay equal."""

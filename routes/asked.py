@@ -1,0 +1,69 @@
+"""What a /v2 read asks for: a list or an item, checked. Pure; gateway and services read requests by it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from catalog.column import Column
+from routes.key import Key, parse_key, parse_part
+from routes.match import Match
+from routes.query import ListQuery, QueryError, parse_list
+from routes.refused import InvalidKey, InvalidQuery
+from routes.resource import Resource
+from routes.value import ValueRefused
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedItem:
+    """One row, by its key."""
+
+    resource: Resource
+    key: Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedList:
+    """A page; `counted`: with the number of all rows."""
+
+    query: ListQuery
+    counted: bool
+
+    @property
+    def resource(self) -> Resource:
+        return self.query.resource
+
+
+Asked = AskedItem | AskedList
+
+
+def read_asked(
+    found: Match, query: bytes, prefer: Iterable[bytes], *, staff: bool, cursor_key: bytes
+) -> Asked:
+    """The meaning of a matched path with its raw query string and its Prefer headers. Raises Refused."""
+    resource = found.resource
+    try:
+        if found.item is not None:
+            if query:
+                raise InvalidQuery("query", "an_item_takes_none")
+            return AskedItem(resource=resource, key=parse_key(resource.asset, found.item))
+        parsed = parse_list(
+            resource, query, staff=staff, parent=_parent(found), cursor_key=cursor_key
+        )
+    except QueryError as refused:
+        raise InvalidQuery(refused.field, refused.code) from None
+    except ValueRefused as refused:
+        raise InvalidKey(refused.code) from None
+    return AskedList(query=parsed, counted=wants_count(prefer))
+
+
+def wants_count(prefer: Iterable[bytes]) -> bool:
+    """`count=exact` among the wishes of any Prefer header (RFC 7240)."""
+    wishes = b",".join(prefer).split(b",")
+    return any(wish.strip().lower() == b"count=exact" for wish in wishes)
+
+
+def _parent(found: Match) -> str | None:
+    if found.parent is None:
+        return None
+    column = found.resource.asset.by_target[found.resource.parent_column]
+    assert isinstance(column, Column)  # noqa: S101 - Resource takes no other parent column
+    return parse_part(column, found.parent)

@@ -1,0 +1,155 @@
+"""Error answers of /v2, the same from gateway and services: RFC 9457 problem details with fixed sentences (decisions.md 5).
+
+Nothing of the request, of an upstream or of an exception is ever in one, but the names of refused query fields.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MEDIA_TYPE = b"application/problem+json"
+_TYPE = "urn:banyan:problem:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldError:
+    """One refused query parameter, path part or member: its name as the caller wrote it, and a stable word."""
+
+    field: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A kind of error: a stable word, its status, and what to do about it."""
+
+    code: str
+    status: int
+    title: str
+    detail: str
+
+
+_PROBLEMS = (
+    Problem(
+        code="malformed",
+        status=400,
+        title="Malformed request",
+        detail="The request is not valid HTTP for this interface.",
+    ),
+    Problem(
+        code="invalid_query",
+        status=400,
+        title="Invalid query",
+        detail="A query parameter is not understood; `errors` names it. Nothing is ignored.",
+    ),
+    Problem(
+        code="invalid_key",
+        status=400,
+        title="Invalid key",
+        detail="The key in the path has the wrong form; `errors` says which form is expected.",
+    ),
+    Problem(
+        code="unauthenticated",
+        status=401,
+        title="Not signed in",
+        detail="Send a valid access token: `Authorization: Bearer <token>`.",
+    ),
+    Problem(
+        code="forbidden", status=403, title="Not allowed", detail="Your role does not allow this."
+    ),
+    Problem(
+        code="not_found",
+        status=404,
+        title="Not found",
+        detail="There is no such thing, or you may not see it.",
+    ),
+    Problem(
+        code="no_such_route",
+        status=404,
+        title="No such route",
+        detail="/v2/openapi.json lists what is there; paths are exact.",
+    ),
+    Problem(
+        code="method_not_allowed",
+        status=405,
+        title="Method not allowed",
+        detail="`Allow` lists the methods of this route.",
+    ),
+    Problem(
+        code="wrong_host",
+        status=421,
+        title="Wrong host",
+        detail="This server does not answer for that host.",
+    ),
+    Problem(
+        code="too_large",
+        status=413,
+        title="Body too large",
+        detail="The body is larger than this route takes.",
+    ),
+    Problem(
+        code="uri_too_long",
+        status=414,
+        title="URI too long",
+        detail="The path and query may have 8 KB together.",
+    ),
+    Problem(
+        code="headers_too_large",
+        status=431,
+        title="Headers too large",
+        detail="At most 100 header fields and 16 KB.",
+    ),
+    Problem(
+        code="internal",
+        status=500,
+        title="Internal error",
+        detail="Our mistake. The correlation id finds it in the logs.",
+    ),
+    Problem(
+        code="upstream_broke",
+        status=502,
+        title="Bad answer from behind",
+        detail="The answering system broke off or answered nonsense. Try again.",
+    ),
+    Problem(
+        code="upstream_unreachable",
+        status=503,
+        title="Unavailable",
+        detail="The answering system cannot be reached. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="upstream_busy",
+        status=503,
+        title="Busy",
+        detail="Too many requests at once. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="stage_unknown",
+        status=503,
+        title="Unavailable",
+        detail="It is not known where this is to be read. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="upstream_timeout",
+        status=504,
+        title="Too slow",
+        detail="The answering system did not answer in time. Try again.",
+    ),
+)
+PROBLEMS = {problem.code: problem for problem in _PROBLEMS}
+
+
+def problem_body(code: str, correlation_id: str, errors: Sequence[FieldError] = ()) -> bytes:
+    """The body of an error answer. KeyError for a code that is not in the table: a programming error."""
+    problem = PROBLEMS[code]
+    body: dict[str, object] = {
+        "type": _TYPE + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "correlation_id": correlation_id,
+    }
+    if errors:
+        body["errors"] = [{"field": error.field, "code": error.code} for error in errors]
+    return json.dumps(body, separators=(",", ":")).encode()

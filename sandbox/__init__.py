@@ -1,0 +1,1 @@
+"""Both worlds on one laptop, from a package index alone."""

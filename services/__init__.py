@@ -1,0 +1,1 @@
+"""The seven domain services that replace the legacy tables."""

@@ -1,0 +1,1 @@
+"""Care Plans: clinicians' action plans and where their files are."""

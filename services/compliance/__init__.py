@@ -1,0 +1,1 @@
+"""Compliance: follow-up tasks, and the cold chain's temperature logs."""

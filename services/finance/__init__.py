@@ -1,0 +1,1 @@
+"""Finance: payouts to partners, in whole minor units."""

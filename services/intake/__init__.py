@@ -1,0 +1,1 @@
+"""Patient Intake: submissions, with guardian, consent and safeguarding."""

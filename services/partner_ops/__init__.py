@@ -1,0 +1,1 @@
+"""Partner Operations: check-ins, the label queue, stock levels."""

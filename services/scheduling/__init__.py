@@ -1,0 +1,1 @@
+"""Scheduling: appointments, and the queue of requested ones."""
