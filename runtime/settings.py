@@ -1,0 +1,335 @@
+"""Every setting and every environment variable of every process: the only reader of the environment.
+
+Order of trust: an explicit argument, the environment variable ``NAME``, the file that ``NAME_FILE`` names
+(for secrets; it must not be readable by group or others), `config/banyan.yaml`, the default below.
+Nothing secret belongs in the YAML file: `load` refuses it there.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from typing_extensions import override
+
+from catalog.service import Service
+
+CONFIG_FILE = Path("config/banyan.yaml")
+SERVICES = tuple(service.value for service in Service)
+MIN_KEY_BYTES = 32
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used. `problems` holds one sentence per setting, values never shown."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Units stand in the names; a URL setting that is None means "not in use"."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    profile: Literal["production", "sandbox"] = Field(
+        "production",
+        description="`production` refuses plaintext connections; `sandbox` is for one laptop",
+    )
+
+    # --- engines: a URL each
+    legacy_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL of the Supabase project, as the worker role"
+    )
+    legacy_rest_url: str | None = Field(
+        None, description="Base URL of the Supabase project, without /rest/v1"
+    )
+    services_database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL of the services; SERVICES_DATABASE_URL_<SERVICE> overrides it for one",
+    )
+    control_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL of the control schema"
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis or Valkey: flag snapshot, push, pins"
+    )
+    service_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description="Base URL of each service, a JSON object; SERVICE_URL_<SERVICE> sets one",
+    )
+
+    # --- identity
+    token_issuer: str | None = Field(
+        None, description="Exact `iss` of user tokens: https://<ref>.supabase.co/auth/v1"
+    )
+    token_jwks_url: str | None = Field(
+        None, description="Key set of the issuer; default: <issuer>/.well-known/jwks.json"
+    )
+    token_hs256_secret: SecretStr | None = Field(
+        None, description="The project's legacy HS256 secret, if its tokens are still in use"
+    )
+    legacy_publishable_key: SecretStr | None = Field(
+        None, description="`apikey` that the gateway sends to Supabase"
+    )
+    internal_token_key: SecretStr | None = Field(
+        None, description="Signs the gateway's own short-lived tokens to services, 32 bytes or more"
+    )
+    cursor_key: SecretStr | None = Field(
+        None,
+        description="Signs list cursors, 32 bytes or more; the same for gateway and services",
+    )
+
+    # --- the gateway's listeners and edges
+    gateway_host: str = Field("127.0.0.1", description="Address of the public listener")
+    gateway_port: int = Field(8400, ge=0, le=65535, description="Port of the public listener")
+    gateway_url: str | None = Field(
+        None, description="Base URL under which browsers reach the gateway, for the pages they load"
+    )
+    control_host: str = Field("127.0.0.1", description="Address of the control API's listener")
+    control_port: int = Field(
+        8401, ge=0, le=65535, description="Port of the control API's listener"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "localhost"),
+        description="Host header values that are answered, without port; comma separated",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins that browsers may call from; comma separated, never *"
+    )
+    metrics_peers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"), description="Addresses that may read /metrics; comma separated"
+    )
+    read_deadline_seconds: float = Field(5.0, gt=0, description="Total time of one upstream read")
+    pool_wait_seconds: float = Field(
+        0.25, gt=0, description="Longest wait for an upstream connection before 503"
+    )
+    upstream_connections: int = Field(100, ge=1, description="Connections per upstream and process")
+
+    # --- flags
+    flags_file: Path = Field(
+        Path("config/flags.json"), description="Flag set of last resort, shipped with the release"
+    )
+    flags_snapshot_file: Path = Field(
+        Path(".run/flags.snapshot.json"),
+        description="Last snapshot seen, for a start without Redis",
+    )
+    kill_switch_file: Path = Field(
+        Path(".run/panic"), description="While it exists, all that may go to legacy goes there"
+    )
+    flags_poll_seconds: float = Field(
+        1.0, gt=0, description="Polling behind the push of flag changes"
+    )
+    flags_second_approver_points: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="A ramp of more points needs a second approver (not in the sandbox)",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level logged"
+    )
+
+    @field_validator("allowed_hosts", "cors_origins", "metrics_peers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _no_wildcard(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value:
+            raise ValueError("* is not allowed: name each origin")
+        return value
+
+    @field_validator("service_urls")
+    @classmethod
+    def _known_services(cls, value: dict[str, str]) -> dict[str, str]:
+        unknown = sorted(set(value) - set(SERVICES))
+        if unknown:
+            raise ValueError(f"unknown service {', '.join(unknown)}; known: {', '.join(SERVICES)}")
+        return value
+
+    @field_validator("internal_token_key", "cursor_key")
+    @classmethod
+    def _long_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < MIN_KEY_BYTES:
+            raise ValueError(f"needs at least {MIN_KEY_BYTES} bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _encrypted_in_production(self) -> "Settings":
+        if self.profile == "production":
+            problems = [*self._plaintext()]
+            if problems:
+                raise ValueError("plaintext in the production profile: " + ", ".join(problems))
+        return self
+
+    def _plaintext(self) -> list[str]:
+        found = []
+        if self.redis_url and not self.redis_url.get_secret_value().startswith("rediss://"):
+            found.append("redis_url (use rediss://)")
+        for name in ("legacy_database_url", "services_database_url", "control_database_url"):
+            secret: SecretStr | None = getattr(self, name)
+            if secret is not None:
+                query = parse_qs(urlsplit(secret.get_secret_value()).query)
+                if query.get("sslmode") != ["verify-full"]:
+                    found.append(f"{name} (use sslmode=verify-full)")
+        urls = {
+            "legacy_rest_url": self.legacy_rest_url,
+            "gateway_url": self.gateway_url,
+            "token_issuer": self.token_issuer,
+            "token_jwks_url": self.token_jwks_url,
+            **{f"service_urls[{name}]": url for name, url in self.service_urls.items()},
+        }
+        found += [
+            f"{name} (use https://)"
+            for name, url in urls.items()
+            if url and not url.startswith("https://")
+        ]
+        return found
+
+    def service_database_url(self, service: str) -> str:
+        """The DSN of one service: its own override, else the common one. Raises SettingsError without either."""
+        own = os.environ.get(f"SERVICES_DATABASE_URL_{service.upper()}")
+        if own:
+            return own
+        return self.need_secret("services_database_url")
+
+    def service_url(self, service: str) -> str:
+        """The base URL of one service. Raises SettingsError."""
+        if service not in self.service_urls:
+            raise SettingsError(
+                [f"SERVICE_URL_{service.upper()} is not set, and this process needs it"]
+            )
+        return self.service_urls[service]
+
+    def need(self, name: str) -> str:
+        """A setting that this process cannot do without; SettingsError names it when it is missing."""
+        value = getattr(self, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+        if not text:
+            raise SettingsError([f"{name.upper()} is not set, and this process needs it"])
+        return text
+
+    def need_secret(self, name: str) -> str:
+        """`need`, with a name that says at the call that the value must not be shown."""
+        return self.need(name)
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            env_settings,
+            _ServiceUrls(settings_cls),
+            _SecretFiles(settings_cls),
+            YamlConfigSettingsSource(settings_cls, yaml_file=_config_file()),
+        )
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`NAME_FILE=/path`: the value of NAME is that file's content without the last newline."""
+
+    @override
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        return (read_secret(Path(path)) if path else None), field_name, False
+
+    @override
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+
+class _ServiceUrls(PydanticBaseSettingsSource):
+    """`SERVICE_URL_<SERVICE>=...`, for platforms where a JSON object in a variable is a nuisance."""
+
+    @override
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    @override
+    def __call__(self) -> dict[str, Any]:
+        urls = {name: os.environ.get(f"SERVICE_URL_{name.upper()}") for name in SERVICES}
+        found = {name: url for name, url in urls.items() if url}
+        return {"service_urls": found} if found else {}
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get("BANYAN_CONFIG", CONFIG_FILE))
+
+
+def read_secret(path: Path) -> str:
+    """Content of a secret file without its last newline. Raises SettingsError if others could read it, too."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read ({error.strerror})"]) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError([f"{path} is open to group or others: chmod 600 {path}"])
+    return text.removesuffix("\n")
+
+
+def secret_names() -> frozenset[str]:
+    """Names of the settings whose values must never be shown."""
+    return frozenset(
+        name
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    )
+
+
+def load(**explicit: Any) -> Settings:
+    """Read and check the configuration. Raises SettingsError with one sentence per problem, no value shown."""
+    config = _config_file()
+    if "BANYAN_CONFIG" in os.environ and not config.is_file():
+        raise SettingsError([f"BANYAN_CONFIG names {config}, and there is no such file"])
+    if config.is_file():
+        in_yaml = YamlConfigSettingsSource(Settings, yaml_file=config)()
+        leaked = sorted(secret_names() & set(in_yaml))
+        if leaked:
+            raise SettingsError(
+                [f"{name} is a secret and may not stand in {config}" for name in leaked]
+            )
+    try:
+        return Settings(**explicit)
+    except ValidationError as error:
+        raise SettingsError([_sentence(problem) for problem in error.errors()]) from None
+
+
+def _sentence(problem: Any) -> str:
+    """Pydantic's own text would show the input; location and message do not."""
+    where = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}"
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment that a child process starts with (sandbox launchers add the engines' URLs to it)."""
+    return dict(os.environ)
