@@ -1,0 +1,115 @@
+"""The composition root of a service: the same machinery for all seven, over the schema and the resources of one."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from catalog.service import Service
+from routes import resources
+from routes.openapi import document
+from routes.refused import MethodNotAllowed, NoSuchRoute
+from runtime.identity import Verifier
+from runtime.internal_token import InternalTokens
+from runtime.issuer import issuer_keys, issuer_upstream
+from runtime.jwks import KeySet
+from runtime.postgres import create_pool
+from runtime.settings import Settings
+from services import health
+from services.deps import Deps
+from services.edge import Edge
+from services.internal import internal
+from services.migrate import expected_versions
+from services.reads import JSON, read
+
+
+def create_app(service: Service, settings: Settings, *, keys: KeySet | None = None) -> FastAPI:
+    """The ASGI application; its lifespan connects to the database. Raises SettingsError for what is missing.
+
+    `keys` replaces the issuer's key set, for tests.
+    """
+    upstream = issuer_upstream(settings)
+    keys = keys or issuer_keys(settings, upstream)
+    shared = settings.token_hs256_secret
+    verifier = Verifier(
+        issuer=settings.need("token_issuer"),
+        keys=keys,
+        hs256_secret=shared.get_secret_value() if shared else None,
+    )
+    internal_tokens = InternalTokens(settings.need_secret("internal_token_key"))
+    cursor_key = settings.need_secret("cursor_key").encode()
+    dsn = settings.service_database_url(service)
+    openapi = document(tuple(r for r in resources() if r.service is service), title=service.label)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        pool = await create_pool(
+            dsn,
+            name=f"banyan {service}",
+            statement_timeout_seconds=settings.read_deadline_seconds,
+        )
+        app.state.deps = Deps(
+            service=service,
+            pool=pool,
+            pool_wait=settings.pool_wait_seconds,
+            verifier=verifier,
+            keys=None if shared else keys,
+            internal=internal_tokens,
+            cursor_key=cursor_key,
+            openapi=openapi,
+            migrations=expected_versions(service),
+        )
+        try:
+            yield
+        finally:
+            await pool.close()
+            await upstream.close()
+
+    app = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _no_match},
+    )
+    app.add_middleware(Edge)
+    app.add_route("/healthz", _alive, methods=["GET", "HEAD"])
+    app.add_route("/readyz", _ready, methods=["GET", "HEAD"])
+    app.add_route("/openapi.json", _openapi, methods=["GET", "HEAD"])
+    # Mounted whole: what is behind these prefixes goes by the raw path, which the framework would decode and merge.
+    app.mount("/internal", _handler(internal))
+    app.mount("/v2", _handler(read))
+    return app
+
+
+def _handler(answer: Callable[[Request, Deps], Awaitable[Response]]) -> ASGIApp:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await answer(request, scope["app"].state.deps)
+        await response(scope, receive, send)
+
+    return handle
+
+
+async def _alive(request: Request) -> Response:
+    return health.alive()
+
+
+async def _ready(request: Request) -> Response:
+    return await health.ready(request.app.state.deps)
+
+
+async def _openapi(request: Request) -> Response:
+    return Response(request.app.state.deps.openapi, media_type=JSON)
+
+
+async def _no_match(request: Request, error: Exception) -> Response:
+    """The framework's own refusals become ours, which the edge words."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        raise MethodNotAllowed
+    raise NoSuchRoute

@@ -1,0 +1,25 @@
+"""What a service's requests need, put together once by the composition root."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from catalog.service import Service
+from runtime.identity import Verifier
+from runtime.internal_token import InternalTokens
+from runtime.jwks import KeySet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """`pool_wait` in seconds. `keys` is None where tokens are verified by a shared secret alone."""
+
+    service: Service
+    pool: asyncpg.Pool
+    pool_wait: float
+    verifier: Verifier
+    keys: KeySet | None
+    internal: InternalTokens
+    cursor_key: bytes
+    openapi: bytes
+    migrations: frozenset[str]

@@ -1,0 +1,59 @@
+"""Why a request gets no ordinary answer, and what each reason is called.
+
+Refused           routes.refused: the caller's side
+Busy              no database connection was free in time
+KeysUnavailable   runtime.jwks: no token can be judged, because the issuer's keys were never seen or are too old
+
+What PostgreSQL, its driver and the network raise is told apart by `code_of` and never shown: their texts hold values.
+"""
+
+import asyncpg
+
+from routes.problem import PROBLEMS
+from routes.refused import MethodNotAllowed, Refused
+from runtime.jwks import KeysUnavailable
+
+RETRY_AFTER_SECONDS = "1"
+
+
+class Busy(Exception):
+    """Nothing was asked of the database."""
+
+
+EXPECTED = (Refused, Busy, KeysUnavailable)
+"""Everything else is logged as an error."""
+
+_UNREACHABLE = (
+    KeysUnavailable,
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+def code_of(error: Exception) -> str:
+    """The problem code of an error; `internal` for what nobody foresaw."""
+    if isinstance(error, Refused):
+        return error.code
+    if isinstance(error, Busy):
+        return "upstream_busy"
+    # TimeoutError is an OSError.
+    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+        return "upstream_timeout"
+    return "upstream_unreachable" if isinstance(error, _UNREACHABLE) else "internal"
+
+
+def extra_headers(error: Exception) -> dict[str, str]:
+    """What the status requires beside the body (RFC 9110): Allow with 405, WWW-Authenticate with 401, Retry-After with 503."""
+    code = code_of(error)
+    if isinstance(error, MethodNotAllowed):
+        return {"allow": error.allowed}
+    if code == "unauthenticated":
+        return {"www-authenticate": "Bearer"}
+    if PROBLEMS[code].status == 503:
+        return {"retry-after": RETRY_AFTER_SECONDS}
+    return {}

@@ -1,0 +1,50 @@
+"""From an exception to a problem's code: one table, and nothing of the exception in the answer."""
+
+import asyncpg
+import pytest
+
+from routes.problem import PROBLEMS
+from routes.refused import MethodNotAllowed, NotFound, Refused
+from runtime.jwks import KeysUnavailable
+from services.errors import Busy, code_of, extra_headers
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Busy(), "upstream_busy"),
+        (KeysUnavailable(), "upstream_unreachable"),
+        (NotFound(), "not_found"),
+        (ConnectionRefusedError(), "upstream_unreachable"),
+        (asyncpg.ConnectionDoesNotExistError(), "upstream_unreachable"),
+        (asyncpg.CannotConnectNowError(), "upstream_unreachable"),
+        (asyncpg.AdminShutdownError(), "upstream_unreachable"),
+        (asyncpg.TooManyConnectionsError(), "upstream_unreachable"),
+        (asyncpg.InterfaceError("connection is closed"), "upstream_unreachable"),
+        (TimeoutError(), "upstream_timeout"),
+        (asyncpg.QueryCanceledError(), "upstream_timeout"),
+        (asyncpg.UndefinedColumnError(), "internal"),
+        (asyncpg.InvalidTextRepresentationError(), "internal"),
+        (asyncpg.InsufficientPrivilegeError(), "internal"),
+        (ValueError("of ours"), "internal"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_what_others_raise(error: Exception, code: str) -> None:
+    assert code_of(error) == code
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_a_status_brings_the_headers_that_it_needs(code: str) -> None:
+    error = Refused()
+    error.code = code
+    found = extra_headers(error)
+    assert ("retry-after" in found) == (PROBLEMS[code].status == 503)
+    assert ("www-authenticate" in found) == (PROBLEMS[code].status == 401)
+
+
+def test_405_says_what_is_allowed() -> None:
+    assert extra_headers(MethodNotAllowed()) == {"allow": "GET, HEAD"}
+    assert extra_headers(MethodNotAllowed("POST")) == {"allow": "POST"}
