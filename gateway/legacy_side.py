@@ -1,0 +1,108 @@
+"""Reads from legacy: PostgREST asked as the user, answers turned into v2's words."""
+
+from collections.abc import Callable
+from functools import cache
+
+import msgspec
+
+from catalog.asset import Asset
+from gateway.caller import Caller
+from gateway.errors import Disagreement
+from gateway.page import Item, Page
+from gateway.postgrest import ORIGIN, item_target, list_target, stamp_column
+from gateway.rows import Row, Translation, decode_rows, text_of
+from routes.etag import etag
+from routes.key import Key
+from routes.query import ListQuery
+from routes.refused import Forbidden, Unauthenticated
+from routes.resource import Resource
+from runtime.upstream import Reply, Upstream, UpstreamBroke, UpstreamUnreachable
+
+LEGACY = "legacy"
+"""The upstream's name in errors, logs and metrics."""
+
+
+class LegacySide:
+    """Stateless but for prepared translations, one per resource and kind of viewer."""
+
+    def __init__(
+        self, upstream: Upstream, *, apikey: str, unrepresentable: Callable[[str, str], None]
+    ) -> None:
+        """`unrepresentable` is told entity and column of each value that the new model cannot show."""
+        self._upstream = upstream
+        self._apikey = apikey.encode()
+
+        @cache
+        def translation(resource: Resource, staff: bool) -> Translation:
+            return Translation(
+                resource.columns(staff=staff),
+                lambda column: unrepresentable(resource.entity, column),
+            )
+
+        self._translation = translation
+
+    async def page(self, query: ListQuery, caller: Caller, *, count: bool = False) -> Page:
+        """Up to `query.limit` rows behind `query.after`. Raises UpstreamError, Refused, Disagreement."""
+        columns = query.resource.columns(staff=query.staff)
+        target = list_target(query, columns, limit=query.limit + 1)
+        reply = await self._get(target, caller, count=count)
+        rows = decode_rows(reply.body)
+        if len(rows) > query.limit + 1:
+            raise Disagreement
+        translate = self._translation(query.resource, query.staff).row
+        try:
+            shown = [translate(row) for row in rows[: query.limit]]
+        except KeyError:
+            raise Disagreement from None
+        return Page(
+            rows=shown, done=len(rows) <= query.limit, total=_total(reply) if count else None
+        )
+
+    async def item(self, resource: Resource, key: Key, caller: Caller) -> tuple[Item, Row] | None:
+        """The row if the user may see it. Raises as `page` does."""
+        columns = resource.columns(staff=caller.staff)
+        reply = await self._get(item_target(resource.asset, key, columns), caller)
+        rows = decode_rows(reply.body)
+        if not rows:
+            return None
+        try:
+            row = self._translation(resource, caller.staff).row(rows[0])
+            tag = etag(
+                text_of(row[stamp_column(resource.asset)]) or "", text_of(rows[0][ORIGIN]) or ""
+            )
+        except (KeyError, ValueError):
+            raise Disagreement from None
+        return Item(body=msgspec.json.encode(row), etag=tag), row
+
+    async def _get(self, target: bytes, caller: Caller, *, count: bool = False) -> Reply:
+        headers = [*caller.headers(), (b"apikey", self._apikey)]
+        if count:
+            headers.append((b"prefer", b"count=exact"))
+        reply = await self._upstream.fetch("GET", target, headers)
+        if reply.status in (200, 206):
+            return reply
+        raise _refusal(reply.status, self._upstream.name)
+
+
+def _total(reply: Reply) -> int | None:
+    """The number behind the slash of Content-Range: `0-9/57`, `*/57`."""
+    value = (reply.header(b"content-range") or b"").rpartition(b"/")[2]
+    return int(value) if value.isdigit() else None
+
+
+def _refusal(status: int, upstream: str) -> Exception:
+    """What a status other than success means for the caller. A 4xx that is not about the user is our own mistake."""
+    match status:
+        case 401:
+            return Unauthenticated()
+        case 403:
+            return Forbidden()
+        case 429 | 503 | 520:
+            return UpstreamUnreachable(upstream)
+        case _:
+            return UpstreamBroke(upstream)
+
+
+def key_of(asset: Asset, row: Row) -> Key:
+    """The key of a row of either side. Raises Disagreement if it is not there."""
+    return tuple(text_of(row.get(name)) or "" for name in asset.key)

@@ -1,0 +1,413 @@
+"""One read through the whole pipeline: request in, what each side was asked, what came back. The sides are scripted."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from catalog.service import Service
+from catalog.stage import Side, Stage
+from gateway.app import Gateway
+from gateway.deps import Deps
+from gateway.legacy_side import LegacySide
+from gateway.metrics import Metrics
+from gateway.pipeline import plan_for
+from gateway.plan import Read
+from gateway.read import Reader
+from gateway.service_side import ServiceSide
+from routes import resources
+from runtime.flagrule import By, Canonical, Override
+from runtime.flagset import EntityState, FlagSet, Scope, first_flag_set
+from runtime.flagsnapshot import Snapshot
+from runtime.identity import Identity, TokenRefused
+from runtime.internal_token import InternalTokens
+from runtime.jwks import KeysUnavailable
+from runtime.settings import Settings, load
+from runtime.upstream import Upstream
+
+pytestmark = pytest.mark.flow
+
+ROW = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+KEY = b"k" * 32
+Script = Callable[[httpx.Request], httpx.Response]
+
+
+class Verifier:
+    """A token is a role."""
+
+    async def verify(self, token: str) -> Identity:
+        if token == "no-keys":
+            raise KeysUnavailable
+        if token == "bug":
+            raise ZeroDivisionError("patient 7")
+        if token not in ("patient", "clinician", "compliance"):
+            raise TokenRefused("unknown")
+        return Identity(sub=ROW, app_role=token)
+
+
+@dataclass
+class Flags:
+    """A feed that stands still."""
+
+    current: Snapshot
+    source: str = "push"
+    staleness_seconds: float = 0.0
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass
+class World:
+    """The gateway between two scripts; `asked` is what each was asked, by method and target."""
+
+    client: httpx.AsyncClient
+    asked: dict[str, list[str]]
+    scripts: dict[str, Script]
+    app: Gateway
+
+    async def get(self, path: str, role: str = "clinician", **headers: str) -> httpx.Response:
+        return await self.client.get(path, headers={"authorization": f"Bearer {role}", **headers})
+
+
+def task(**changed: Any) -> dict[str, Any]:
+    """A compliance task as our own select has PostgREST answer it."""
+    return {
+        "id": ROW, "submission_id": None, "task_type": "identity_check", "status": "done", "title": "t",
+        "description": None, "is_blocking": False, "priority": 3, "assignee_id": None, "due_at": None,
+        "completed_at": None, "completed_by": None, "metadata": {}, "created_at": "2024-01-01T00:00:00+00:00",
+        "updated_at": "2024-01-02T00:00:00+00:00", "_origin": "legacy", **changed,
+    }  # fmt: skip
+
+
+def reply(code: int, body: Any, **headers: str) -> httpx.Response:
+    """As it comes from a socket: unread, and framed."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    framed = {"content-length": str(len(content)), **headers}
+    return httpx.Response(code, headers=framed, stream=httpx.ByteStream(content))
+
+
+def rows(*found: Mapping[str, Any]) -> Script:
+    return lambda request: reply(200, list(found))
+
+
+def status(code: int) -> Script:
+    return lambda request: reply(code, {"message": "patient 7"})
+
+
+def broken(error: type[httpx.TransportError]) -> Script:
+    def script(request: httpx.Request) -> httpx.Response:
+        raise error("patient 7")
+
+    return script
+
+
+def service(*, item: int = 404, known: bool = False, page: list[Any] | None = None) -> Script:
+    """A service that knows, or does not know, what it is asked for."""
+
+    def script(request: httpx.Request) -> httpx.Response:
+        match request.extensions["target"]:
+            case b"/internal/known":
+                return reply(200, {"known": [known]})
+            case b"/internal/page":
+                keys = json.loads(request.content)["keys"]
+                answer = {"items": page or [], "next": None, "known": [known] * len(keys)}
+                return reply(200, answer)
+            case _:
+                row = {"id": ROW, "status": "from the service"}
+                return reply(item, row, etag='"1.service"')
+
+    return script
+
+
+def at(stage: Stage, *, backfilled: bool = False, **partitions: Stage) -> FlagSet:
+    """Everybody at this stage of every entity, partitions of compliance tasks apart."""
+    first = first_flag_set(Stage.COMPLETE)
+    state = EntityState(floor=stage, ceiling=stage, backfilled=backfilled)
+    states = dict.fromkeys(first.states, state)
+    for name, own in partitions.items():
+        states[Scope(entity="compliance_tasks", partition=name)] = replace(
+            state, floor=own, ceiling=own
+        )
+    return replace(first, states=states)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load(profile="sandbox", allowed_hosts="gateway")
+
+
+@pytest.fixture
+async def world(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """`request.param`: the flag set. Both sides refuse until a test gives them a script."""
+    asked: dict[str, list[str]] = {"legacy": [], "service": []}
+    scripts: dict[str, Script] = {"legacy": status(500), "service": status(500)}
+
+    def side(name: str) -> httpx.MockTransport:
+        def handle(request: httpx.Request) -> httpx.Response:
+            asked[name].append(f"{request.method} {request.extensions['target'].decode()}")
+            return scripts[name](request)
+
+        return httpx.MockTransport(handle)
+
+    legacy = Upstream("legacy", "http://legacy", transport=side("legacy"))
+    compliance = Upstream("compliance", "http://compliance", transport=side("service"))
+    metrics = Metrics()
+    reader = Reader(
+        LegacySide(legacy, apikey="sb_publishable_x", unrepresentable=lambda e, c: None),
+        ServiceSide({Service.COMPLIANCE: compliance}, InternalTokens("k" * 32), KEY),
+        KEY,
+    )
+    flags = Flags(current=Snapshot(request.param, version=7, store="s"))
+    deps = Deps(
+        settings=settings,
+        verifier=Verifier(),  # type: ignore[arg-type]
+        flags=flags,  # type: ignore[arg-type]
+        reader=reader,
+        metrics=metrics,
+        cursor_key=KEY,
+        openapi=b"{}",
+        clock=time.monotonic,
+    )
+    app = Gateway(deps, (legacy, compliance))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield World(client=client, asked=asked, scripts=scripts, app=app)
+    await app.stop()
+
+
+def staged(*flag_sets: FlagSet) -> pytest.MarkDecorator:
+    names = [f"flags-{number}" for number, _ in enumerate(flag_sets)]
+    return pytest.mark.parametrize("world", flag_sets, indirect=True, ids=names)
+
+
+ITEM = f"/v2/compliance/{ROW}"
+
+
+@staged(at(Stage.LEGACY), at(Stage.SHADOW), at(Stage.DUAL_WRITE))
+async def test_up_to_dual_write_only_legacy_is_asked_as_the_user(world: World) -> None:
+    world.scripts["legacy"] = rows(task())
+    answer = await world.get(ITEM)
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    assert answer.headers["etag"] == '"1704153600000000.legacy"'
+    assert "_origin" not in answer.json()
+    assert world.asked["service"] == []
+    assert world.asked["legacy"][0].startswith("GET /rest/v1/compliance_tasks?select=id,")
+
+
+@staged(at(Stage.LIVE))
+async def test_live_reads_the_service_alone_when_it_has_the_row(world: World) -> None:
+    world.scripts["service"] = service(item=200)
+    answer = await world.get(ITEM)
+    assert answer.json()["status"] == "from the service"
+    assert answer.headers["etag"] == '"1.service"'
+    assert world.asked["legacy"] == []
+
+
+@staged(at(Stage.LIVE))
+async def test_a_row_that_the_service_does_not_know_comes_from_legacy(world: World) -> None:
+    world.scripts |= {"service": service(known=False), "legacy": rows(task())}
+    assert (await world.get(ITEM)).json()["status"] == "completed"
+    assert world.asked["service"] == [f"GET {ITEM}", "POST /internal/known"]
+
+
+@staged(at(Stage.LIVE))
+async def test_a_row_that_is_hidden_or_deleted_in_the_service_does_not_come_back(
+    world: World,
+) -> None:
+    world.scripts |= {"service": service(known=True), "legacy": rows(task())}
+    assert (await world.get(ITEM)).status_code == 404
+    assert world.asked["legacy"] == []
+
+
+@staged(at(Stage.LIVE))
+@pytest.mark.parametrize(
+    "script",
+    [status(500), status(503), broken(httpx.ConnectError), broken(httpx.ReadError)],
+    ids=["500", "503", "refused", "reset"],
+)
+async def test_a_failing_service_is_replaced_by_legacy_at_live(
+    world: World, script: Script
+) -> None:
+    world.scripts |= {"service": script, "legacy": rows(task())}
+    with structlog.testing.capture_logs() as logs:
+        assert (await world.get(ITEM)).json()["status"] == "completed"
+        assert [r["id"] for r in (await world.get("/v2/compliance")).json()["items"]] == [ROW]
+    assert [line["event"] for line in logs].count("read.fell_back") == 2
+    assert {line["side"] for line in logs if line["event"] == "request"} == {"legacy"}
+
+
+@staged(at(Stage.RAMP_DOWN), at(Stage.COMPLETE))
+@pytest.mark.parametrize(
+    ("script", "code", "expected"),
+    [
+        (broken(httpx.ConnectError), "upstream_unreachable", 503),
+        (broken(httpx.PoolTimeout), "upstream_busy", 503),
+        (status(503), "upstream_unreachable", 503),
+        (broken(httpx.ReadError), "upstream_broke", 502),
+        (status(500), "upstream_broke", 502),
+        (status(302), "upstream_broke", 502),
+        (broken(httpx.ReadTimeout), "upstream_timeout", 504),
+    ],
+    ids=["refused", "pool full", "503", "reset", "500", "302", "slow"],
+)
+async def test_later_there_is_no_way_back_to_legacy(
+    world: World, script: Script, code: str, expected: int
+) -> None:
+    world.scripts |= {"service": script, "legacy": rows(task())}
+    for path in (ITEM, "/v2/compliance"):
+        answer = await world.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (expected, code)
+        assert ("retry-after" in answer.headers) == (expected == 503)
+        assert "patient 7" not in answer.text
+    assert world.asked["legacy"] == []
+
+
+@staged(at(Stage.LIVE))
+async def test_a_miss_that_cannot_be_looked_into_is_not_answered_from_legacy(world: World) -> None:
+    def script(request: httpx.Request) -> httpx.Response:
+        return reply(404 if request.method == "GET" else 500, {})
+
+    world.scripts |= {"service": script, "legacy": rows(task())}
+    assert (await world.get(ITEM)).status_code == 502
+    assert world.asked["legacy"] == []
+
+
+@staged(at(Stage.LIVE))
+async def test_a_federated_list_asks_legacy_first_and_drops_what_is_known(world: World) -> None:
+    world.scripts |= {"service": service(known=True), "legacy": rows(task())}
+    assert (await world.get("/v2/compliance")).json() == {"items": [], "next": None}
+    world.scripts["service"] = service(known=False)
+    assert len((await world.get("/v2/compliance")).json()["items"]) == 1
+
+
+@staged(at(Stage.LIVE))
+async def test_a_federated_list_without_legacy_is_an_error_and_not_a_part(world: World) -> None:
+    world.scripts |= {"service": service(), "legacy": broken(httpx.ConnectError)}
+    answer = await world.get("/v2/compliance")
+    assert (answer.status_code, answer.json()["code"]) == (503, "upstream_unreachable")
+
+
+@staged(at(Stage.LIVE, backfilled=True))
+async def test_once_backfilled_lists_are_the_services_own(world: World) -> None:
+    world.scripts["service"] = lambda request: reply(200, b'{"items":[],"next":null}')
+    answer = await world.get("/v2/compliance?status=open&limit=3")
+    assert answer.content == b'{"items":[],"next":null}'
+    assert world.asked == {"legacy": [], "service": ["GET /v2/compliance?status=open&limit=3"]}
+
+
+MIXED = at(Stage.LEGACY, identity_check=Stage.LIVE)
+
+
+@staged(MIXED)
+async def test_a_task_is_read_where_its_type_has_moved_to(world: World) -> None:
+    world.scripts |= {
+        "service": service(item=200),
+        "legacy": rows(task(task_type="follow_up_call")),
+    }
+    assert (await world.get(ITEM)).json()["status"] == "completed"
+    world.scripts["legacy"] = rows(task(task_type="identity_check"))
+    assert (await world.get(ITEM)).json()["status"] == "from the service"
+    world.scripts["legacy"] = rows()
+    assert (await world.get(ITEM)).json()["status"] == "from the service"
+
+
+@staged(MIXED)
+async def test_a_list_of_one_type_asks_that_types_side(world: World) -> None:
+    world.scripts |= {"service": service(), "legacy": rows(task(task_type="follow_up_call"))}
+    assert len((await world.get("/v2/compliance?task_type=follow_up_call")).json()["items"]) == 1
+    assert world.asked["service"] == []
+
+
+@staged(MIXED)
+async def test_a_list_of_all_types_keeps_legacys_though_the_service_knows_them(
+    world: World,
+) -> None:
+    world.scripts |= {
+        "service": service(known=True),
+        "legacy": rows(task(task_type="follow_up_call")),
+    }
+    assert len((await world.get("/v2/compliance")).json()["items"]) == 1
+    world.scripts["legacy"] = rows(task(task_type="identity_check"))
+    assert (await world.get("/v2/compliance")).json()["items"] == []
+
+
+def clinicians_at(stage: Stage) -> FlagSet:
+    """Nobody but clinicians has left legacy."""
+    first = first_flag_set(Stage.COMPLETE)
+    rule = Canonical(overrides=(Override(by=By.ROLE, value="clinician", stage=stage),))
+    return replace(
+        first, flags={scope: replace(flag, rule=rule) for scope, flag in first.flags.items()}
+    )
+
+
+@staged(clinicians_at(Stage.LIVE), clinicians_at(Stage.COMPLETE))
+async def test_once_a_clinicians_calendar_has_moved_patients_look_at_both(world: World) -> None:
+    deps = world.app.deps
+    for entity, role, side, federated in (
+        ("appointments", "patient", Side.SERVICE, True),
+        ("compliance_tasks", "patient", Side.LEGACY, False),
+    ):
+        resource = next(r for r in resources() if r.entity == entity)
+        plan = plan_for(resource, Identity(sub=ROW, app_role=role), deps.flags.current, None)
+        assert isinstance(plan, Read)
+        assert (plan.side, plan.federated) == (side, federated)
+
+
+@staged(clinicians_at(Stage.SHADOW))
+async def test_while_no_calendar_has_moved_patients_read_legacy_alone(world: World) -> None:
+    resource = next(r for r in resources() if r.entity == "appointments")
+    plan = plan_for(
+        resource, Identity(sub=ROW, app_role="patient"), world.app.deps.flags.current, None
+    )
+    assert plan == Read(side=Side.LEGACY)
+
+
+@staged(at(Stage.LEGACY))
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (status(401), 401),
+        (status(403), 403),
+        (status(404), 502),
+        (status(400), 502),
+        (status(429), 503),
+        (status(503), 503),
+        (status(500), 502),
+        (rows({"id": ROW}), 502),
+        (lambda request: reply(200, b"<html>"), 502),
+        (broken(httpx.RemoteProtocolError), 502),
+    ],
+    ids=["401", "403", "404", "400", "429", "503", "500", "no columns", "no json", "no http"],
+)
+async def test_what_legacy_cannot_answer(world: World, script: Script, expected: int) -> None:
+    world.scripts["legacy"] = script
+    for path in (ITEM, "/v2/compliance"):
+        answer = await world.get(path)
+        assert answer.status_code == expected
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "patient 7" not in answer.text
+
+
+@staged(at(Stage.LEGACY))
+@pytest.mark.parametrize(
+    ("token", "expected", "code"),
+    [
+        ("nobody", 401, "unauthenticated"),
+        ("no-keys", 503, "upstream_unreachable"),
+        ("bug", 500, "internal"),
+    ],
+)
+async def test_who_cannot_be_let_in(world: World, token: str, expected: int, code: str) -> None:
+    with structlog.testing.capture_logs() as logs:
+        answer = await world.get(ITEM, role=token)
+    assert (answer.status_code, answer.json()["code"]) == (expected, code)
+    assert "patient 7" not in answer.text
+    assert len([line for line in logs if line["event"] == "request"]) == 1
+    assert world.asked == {"legacy": [], "service": []}
