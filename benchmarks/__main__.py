@@ -1,0 +1,52 @@
+"""`python -m benchmarks run TOPIC [--json] [--size small]`, `python -m benchmarks scoreboard`.
+
+A claim is printed as soon as it is measured. Exit 1 if any does not hold, 2 for a topic that is not there.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from benchmarks.claim import Claim
+from benchmarks.scoreboard import write_scoreboard
+from benchmarks.size import Size
+from benchmarks.topics import topics
+from runtime.logs import configure
+
+
+def main(argv: list[str] | None = None) -> int:
+    known = topics()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run", help="measure one topic")
+    one.add_argument("topic", choices=sorted(known))
+    everything = commands.add_parser("scoreboard", help="measure all, write docs/scoreboard.md")
+    for command in (one, everything):
+        command.add_argument("--json", action="store_true", help="one JSON line per claim")
+        command.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
+    options = parser.parse_args(argv)
+    configure("benchmarks", level="error", stream=sys.stderr)  # standard output is for claims
+    wanted = [options.topic] if options.command == "run" else sorted(known)
+    claims = asyncio.run(_measure(wanted, options.size, as_json=options.json))
+    if options.command == "scoreboard":
+        write_scoreboard(claims, options.size)
+    return 0 if all(claim.ok for claim in claims) else 1
+
+
+async def _measure(wanted: list[str], size: Size, *, as_json: bool) -> list[Claim]:
+    claims = []
+    for topic in wanted:
+        async for claim in topics()[topic](size):
+            claims.append(claim)
+            print(json.dumps(claim.json()) if as_json else _line(claim), flush=True)
+    return claims
+
+
+def _line(claim: Claim) -> str:
+    verdict = "holds" if claim.ok else "DOES NOT HOLD"
+    return f"{verdict:14} {claim.claim}: {claim.value:g} {claim.unit} (target {claim.target}, n={claim.n})\n{'':15}{claim.how}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""A sandbox of the benchmark's own, and further gateway processes beside it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+
+from catalog.stage import Stage
+from runtime.flagset import EntityState, FlagSet, first_flag_set, write_flag_set
+from runtime.settings import inherited_environment
+from runtime.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[1]
+_READY_SECONDS = 30.0
+
+
+class WorldFailed(Exception):
+    """The sandbox or a process beside it did not come up; the message says where its log is."""
+
+
+@contextmanager
+def sandbox(folder: Path, *, scale: int) -> Iterator[Stack]:
+    """Both worlds under `folder`, from `banyan up` to `banyan down`."""
+    banyan = [sys.executable, "-m", "cli.main"]
+    run = str(folder / "run")
+    up = [*banyan, "up", "--detach", "--scale", str(scale), "--run", run]
+    started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, check=False)
+    if started.returncode != 0:
+        raise WorldFailed(started.stdout + started.stderr)
+    try:
+        yield Stack.read(folder / "run" / "stack.json")
+    finally:
+        subprocess.run([*banyan, "down", "--run", run], cwd=ROOT, capture_output=True, check=True)
+
+
+def everybody_at(stage: Stage, *, backfilled: bool = False) -> FlagSet:
+    """A flag set that gives everybody this stage of every entity."""
+    first = first_flag_set(Stage.COMPLETE)
+    state = EntityState(floor=stage, ceiling=stage, backfilled=backfilled)
+    return replace(first, states=dict.fromkeys(first.states, state))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayProcess:
+    """One process of the data plane, started beside the sandbox's own."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+
+
+@contextmanager
+def gateway(
+    stack: Stack, folder: Path, *, name: str, flags: FlagSet | None = None
+) -> Iterator[GatewayProcess]:
+    """A gateway in the sandbox's world. With `flags` it has these for good and hears of no others."""
+    port = _free_port()
+    environment = {**inherited_environment(), **stack.environment}
+    environment["FLAGS_SNAPSHOT_FILE"] = str(folder / f"{name}.snapshot.json")
+    environment["KILL_SWITCH_FILE"] = str(folder / f"{name}.panic")
+    if flags is not None:
+        environment.pop("REDIS_URL", None)
+        environment["FLAGS_FILE"] = str(folder / f"{name}.flags.json")
+        Path(environment["FLAGS_FILE"]).write_text(json.dumps(write_flag_set(flags)))
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process, folder / f"{name}.log")
+        yield GatewayProcess(process=process, url=url)
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+            process.wait(timeout=20)
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    with httpx.Client(trust_env=False) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"{url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+    raise WorldFailed(f"the gateway did not become ready; see {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
