@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from runtime.tasks import spawn
+
 Header = tuple[bytes, bytes]
 
 
@@ -116,17 +118,33 @@ class Upstream:
                 "timeout": self._client.timeout.as_dict(),
             },
         )
+        # In a task of its own: cancelled inside the client's shielded close, asyncio.timeout of early 3.11 lets a stray
+        # cancellation through to whoever waits.
+        exchange = spawn(self._outcome(request), name=f"upstream.{self.name}")
         try:
-            async with asyncio.timeout(deadline or self._deadline):
-                return await self._exchange(request)
+            await asyncio.wait({exchange}, timeout=deadline or self._deadline)
+        finally:
+            late = not exchange.done()
+            exchange.cancel()
+        outcome = UpstreamTimeout(self.name) if late else exchange.result()
+        if isinstance(outcome, UpstreamError):
+            raise outcome
+        return outcome
+
+    async def _outcome(self, request: httpx.Request) -> Reply | UpstreamError:
+        """A failure is data, since nobody may be waiting for it any more."""
+        try:
+            return await self._exchange(request)
+        except UpstreamError as error:
+            return error
         except httpx.PoolTimeout:
-            raise UpstreamBusy(self.name) from None
+            return UpstreamBusy(self.name)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise UpstreamUnreachable(self.name) from None
-        except (TimeoutError, httpx.TimeoutException):
-            raise UpstreamTimeout(self.name) from None
+            return UpstreamUnreachable(self.name)
+        except httpx.TimeoutException:
+            return UpstreamTimeout(self.name)
         except httpx.HTTPError:
-            raise UpstreamBroke(self.name) from None
+            return UpstreamBroke(self.name)
 
     async def _exchange(self, request: httpx.Request) -> Reply:
         response = await self._client.send(request, stream=True)
