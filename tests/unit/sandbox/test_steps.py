@@ -70,6 +70,9 @@ async def test_the_first_failure_ends_all_and_is_named():
     assert failure.value.name == "broken"
     assert isinstance(failure.value.__cause__, OSError)
     assert diary.lines in ([], ["never begins"])
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_of_two_failures_one_is_told():
