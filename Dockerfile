@@ -1,5 +1,7 @@
 # One image for every process: `docker run banyan gateway`, `... gateway.control`, `... services intake`.
 # The argument is the package that `python -m` starts; `--entrypoint banyan` gives the command line.
+# The gateway takes one core per process: GATEWAY_PROCESSES, or `docker run banyan gateway --processes 4`. SIGTERM drains
+# (DRAIN_SECONDS, so give it `--stop-timeout 45`), SIGHUP replaces its processes one by one.
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

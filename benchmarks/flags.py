@@ -26,8 +26,9 @@ from runtime.control_database import migrate_control
 from runtime.flagchange import Ramp, apply
 from runtime.flagset import FlagSet, Scope, first_flag_set, flag_entities
 from runtime.flagsnapshot import FlagUser, Snapshot
-from runtime.flagstore import FlagStore, StoreUnavailable, keep_published
+from runtime.flagstore import FlagStore, StoreUnavailable
 from runtime.postgres import create_pool
+from runtime.published import keep_published
 from runtime.stack import Stack
 from sandbox.engines import postgres
 
@@ -147,7 +148,7 @@ async def push(size: Size) -> AsyncIterator[Claim]:
         valkey = running.enter_context(own_valkey(folder / "valkey"))
         cluster = running.enter_context(postgres.running(folder / "postgres"))
         async with _store(cluster.dsn("postgres"), valkey) as store:
-            stack = _no_world(valkey)
+            stack = _no_world(valkey, folder)
             gateways = [
                 running.enter_context(gateway(stack, folder, name=f"gateway{number}"))
                 for number in range(processes)
@@ -228,7 +229,7 @@ async def _store(dsn: str, valkey: OwnValkey) -> AsyncIterator[FlagStore]:
         await pool.close()
 
 
-def _no_world(valkey: OwnValkey) -> Stack:
+def _no_world(valkey: OwnValkey, folder: Path) -> Stack:
     """Settings of a gateway that is asked for nothing but its readiness."""
     nowhere = "http://127.0.0.1:9"
     environment = {
@@ -240,6 +241,8 @@ def _no_world(valkey: OwnValkey) -> Stack:
         "LEGACY_PUBLISHABLE_KEY": "none",
         "INTERNAL_TOKEN_KEY": "k" * 32,
         "CURSOR_KEY": "k" * 32,
+        "ACCESS_LOG_KEY": "k" * 32,
+        "ACCESS_LOG_FOLDER": str(folder / "access"),
     }
     return Stack(pid=0, started_at="", environment=environment)
 

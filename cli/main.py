@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from cli import config, conformance, explain, flags, legacy, panic, sandbox_commands, token
+from cli import (
+    access,
+    config,
+    conformance,
+    explain,
+    flags,
+    legacy,
+    panic,
+    revoke,
+    sandbox_commands,
+    token,
+)
 from runtime.logs import configure
 
 app = typer.Typer(
@@ -19,10 +30,13 @@ app.command("status")(sandbox_commands.status)
 app.command("token")(token.token)
 app.command("explain")(explain.explain)
 app.command("panic")(panic.panic)
+app.command("revoke")(revoke.revoke)
+app.command("revocations")(revoke.revocations)
 app.command("conformance")(conformance.conformance)
 app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")
 app.add_typer(config.app, name="config")
+app.add_typer(access.app, name="access")
 
 
 def main() -> None:

@@ -1,147 +1,198 @@
-"""The composition root of the data plane, and its one ASGI callable."""
+"""The composition root of the data plane, and the server that client connections talk to."""
 
+import asyncio
 import time
-from typing import Any
-
-import structlog
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from catalog.service import Service
-from gateway import cors
+from gateway.alarm import Alarm
+from gateway.call import Call
 from gateway.deps import Deps
-from gateway.errors import EXPECTED, code_of, extra_headers
+from gateway.edge.clients import Clients, Patience
+from gateway.edge.connection import ClientConnection
+from gateway.edge.head import Heads
+from gateway.edge.request import Request
 from gateway.facts import Facts
 from gateway.legacy_side import LEGACY, LegacySide
+from gateway.limits import BURST_SECONDS, Limits
 from gateway.metrics import Metrics
-from gateway.pipeline import handle
+from gateway.overload import Overload
 from gateway.read import Reader
-from gateway.request import Request, check, read_request
-from gateway.response import Response, send_response
 from gateway.service_side import ServiceSide
+from gateway.user import user_of
 from routes import resources
 from routes.openapi import document
-from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
-from routes.refused import Refused, TooLarge
-from runtime.correlation import correlation_id
+from routes.refused import Unclear
+from runtime import logs
+from runtime.accesslog import AccessLog
+from runtime.accessrecord import OTHER
+from runtime.correlation import correlation_id, uuid7
 from runtime.flagfeed import FlagFeed
-from runtime.identity import Verifier
 from runtime.internal_token import InternalTokens
-from runtime.issuer import issuer_keys, issuer_upstream
+from runtime.issuer import issuer_keys, issuer_upstream, issuer_verifier
+from runtime.ratelimit import Budget
+from runtime.revocationfeed import RevocationFeed
 from runtime.settings import Settings
-from runtime.upstream import Upstream
-
-log = structlog.get_logger("gateway")
+from runtime.upstream.configured import upstream
+from runtime.upstream.upstream import Upstream
 
 
 def create_app(settings: Settings) -> "Gateway":
     """Everything real, put together. Raises SettingsError for what is missing."""
-    metrics = Metrics()
-    legacy = _upstream(settings, LEGACY, settings.need("legacy_rest_url"))
+    metrics = Metrics(settings.metrics_folder)
+    legacy = upstream(
+        settings,
+        LEGACY,
+        settings.need("legacy_rest_url"),
+        connections=settings.legacy_connections,
+    )
     services = {
-        service: _upstream(settings, service, settings.service_url(service)) for service in Service
+        service: upstream(
+            settings,
+            service.value,
+            settings.service_url(service),
+            connections=settings.upstream_connections,
+        )
+        for service in Service
     }
     keys = issuer_upstream(settings)
     cursor_key = settings.need_secret("cursor_key").encode()
-    secret = settings.token_hs256_secret
+    service_side = ServiceSide(
+        services, InternalTokens(settings.need_secret("internal_token_key")), cursor_key
+    )
+    legacy_side = LegacySide(
+        legacy,
+        apikey=settings.need_secret("legacy_publishable_key"),
+        budget=Budget(
+            per_second=settings.legacy_requests_per_second,
+            burst=settings.legacy_requests_per_second * BURST_SECONDS,
+        ),
+        unrepresentable=lambda entity, column: metrics.unrepresentable.inc(entity, column),
+    )
     flags = FlagFeed.of(settings)
-    metrics.watch_flags(lambda: flags.current.version, lambda: flags.staleness_seconds)
-    reader = Reader(
-        LegacySide(
-            legacy,
-            apikey=settings.need_secret("legacy_publishable_key"),
-            unrepresentable=lambda entity, column: metrics.unrepresentable.labels(
-                entity, column
-            ).inc(),
-        ),
-        ServiceSide(
-            services, InternalTokens(settings.need_secret("internal_token_key")), cursor_key
-        ),
-        cursor_key,
-    )
-    verifier = Verifier(
-        issuer=settings.need("token_issuer"),
-        keys=issuer_keys(settings, keys),
-        hs256_secret=secret.get_secret_value() if secret else None,
-    )
+    revocations = RevocationFeed.of(settings)
     deps = Deps(
         settings=settings,
-        verifier=verifier,
+        verifier=issuer_verifier(
+            settings, issuer_keys(settings, keys), derive=user_of, revoked=revocations
+        ),
         flags=flags,
-        reader=reader,
+        reader=Reader(legacy_side, service_side, cursor_key),
+        services=service_side,
+        limits=Limits(settings, metrics),
+        overload=Overload(),
+        records=AccessLog(settings.access_log_folder, "gateway"),
         metrics=metrics,
+        alarm=Alarm(metrics, time.monotonic),
         cursor_key=cursor_key,
+        record_key=settings.need_secret("access_log_key").encode(),
         openapi=document(resources()),
         clock=time.monotonic,
     )
-    return Gateway(deps, (legacy, keys, *services.values()))
-
-
-def _upstream(settings: Settings, name: str, url: str) -> Upstream:
-    return Upstream(
-        name,
-        url,
-        connections=settings.upstream_connections,
-        pool_wait=settings.pool_wait_seconds,
-        deadline=settings.read_deadline_seconds,
+    metrics.watch(
+        "banyan_revocations_version",
+        "Version of the list of revocations in use",
+        lambda: revocations.current.version,
+        across=min,
     )
+    metrics.watch(
+        "banyan_revocations_staleness_seconds",
+        "Since the list's source was last heard",
+        lambda: revocations.staleness_seconds,
+        across=max,
+    )
+    return Gateway(deps, feeds=(flags, revocations), upstreams=(legacy, keys, *services.values()))
+
+
+class Feed(Protocol):
+    """Something that is kept new beside the requests."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class Gateway:
-    """The ASGI application: one access line per request, every error a problem document, nothing about its cause in it."""
+    """Answers clear requests and refuses the others; each gets exactly one record and one correlation id."""
 
-    def __init__(self, deps: Deps, upstreams: tuple[Upstream, ...]) -> None:
+    def __init__(self, deps: Deps, *, feeds: Sequence[Feed], upstreams: Sequence[Upstream]) -> None:
+        settings = deps.settings
         self.deps = deps
+        self.heads = Heads(hosts=settings.allowed_hosts, edges=settings.edge_addresses)
+        self.clients = Clients(
+            Patience(
+                head=settings.client_header_seconds,
+                body=settings.client_body_seconds,
+                idle=settings.client_idle_seconds,
+            ),
+            per_address=settings.connections_per_address,
+            exempt=settings.edge_addresses,
+        )
+        self._feeds = feeds
         self._upstreams = upstreams
+        self._watch()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+    @property
+    def draining(self) -> bool:
+        """Set by whoever runs the process, when it is asked to stop."""
+        return self.deps.running.draining
+
+    @draining.setter
+    def draining(self, on: bool) -> None:
+        self.deps.running.draining = on
+
+    # --- what client connections ask for
+
+    def begin(self, request: Request, client: ClientConnection) -> Call:
+        if b"x-correlation-id" in request.headers:
+            id_, rejected = correlation_id(request.all(b"x-correlation-id"))
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            id_, rejected = uuid7(), False
+        facts = Facts(id_, rejected, request.method, request.peer)
+        call = Call(request, facts, client, self.deps, head=request.method == "HEAD")
+        call.begin(request)
+        return call
+
+    def refuse(
+        self,
+        reason: Unclear,
+        headers: dict[bytes, bytes],
+        client: ClientConnection,
+        *,
+        head: bool,
+    ) -> Call:
+        given = headers.get(b"x-correlation-id")
+        id_, rejected = correlation_id([] if given is None else [given])
+        facts = Facts(id_, rejected, OTHER, client.address)
+        facts.flags = self.deps.flags.current.version
+        call = Call(None, facts, client, self.deps, head=head)
+        call.fail(reason)
+        return call
+
+    # --- life
 
     async def start(self) -> None:
-        """Learn the flags; from then on the gateway can answer."""
-        await self.deps.flags.start()
+        """Learn the flags and the revocations; from then on the gateway can answer."""
+        for feed in self._feeds:
+            await feed.start()
+        self.deps.records.open()
+        self.deps.overload.start()
+        self.deps.metrics.start()
 
     async def stop(self) -> None:
-        await self.deps.flags.stop()
-        for upstream in self._upstreams:
-            await upstream.close()
+        self.clients.stop()
+        self.deps.overload.stop()
+        for feed in self._feeds:
+            await feed.stop()
+        for one in self._upstreams:
+            await one.close()
+        self.deps.records.close()
+        self.deps.metrics.stop()
 
-    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
-        began = self.deps.clock()
-        request = read_request(scope)
-        id_, rejected = correlation_id(request.all(b"x-correlation-id"))
-        facts = Facts(
-            correlation_id=id_,
-            client_id_rejected=rejected,
-            method=request.method if request.method in _METHODS else "OTHER",
-            source_ip=request.peer,
-        )
-        response = await self._answer(request, receive, facts)
-        origin = cors.allowed_origin(request, self.deps.settings.cors_origins)
-        extra = [(b"x-correlation-id", id_.encode()), *cors.origin_headers(origin)]
-        try:
-            await send_response(send, response, extra, head=request.method == "HEAD")
-        finally:
-            facts.record(response.status, self.deps.clock() - began, self.deps.metrics)
-
-    async def _answer(self, request: Request, receive: Any, facts: Facts) -> Response:
-        try:
-            check(request, self.deps.settings.allowed_hosts)
-            if cors.is_preflight(request):
-                return cors.preflight(cors.allowed_origin(request, self.deps.settings.cors_origins))
-            return await handle(request, lambda limit: _body(receive, limit), self.deps, facts)
-        except EXPECTED as error:
-            return _problem(error, facts)
-        except (
-            Exception
-        ) as error:  # the edge: whatever nobody foresaw is a 500, logged by class and place
-            log.exception("request.failed", correlation_id=facts.correlation_id, route=facts.route)
-            return _problem(error, facts)
-
-    async def _lifespan(self, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI's lifespan, by which uvicorn starts and stops us. Requests never come this way: gateway.edge.served."""
+        assert scope["type"] == "lifespan"  # noqa: S101 - the protocol class is ours
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -152,30 +203,40 @@ class Gateway:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    def _watch(self) -> None:
+        """What the numbers of /metrics are read from."""
+        deps, metrics = self.deps, self.deps.metrics
+        metrics.watch_flags(
+            lambda: deps.flags.current.version, lambda: deps.flags.staleness_seconds
+        )
+        metrics.watch(
+            "banyan_client_connections", "Open client connections", lambda: len(self.clients)
+        )
+        metrics.watch(
+            "banyan_inflight_requests", "Requests being answered", lambda: len(deps.running.calls)
+        )
+        metrics.log_lines_dropped.follow(logs.dropped)
+        metrics.watch("banyan_tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
+        for one in self._upstreams:
+            self._watch_upstream(one)
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def _problem(error: Exception, facts: Facts) -> Response:
-    facts.code = code_of(error)
-    errors = error.errors if isinstance(error, Refused) else ()
-    return Response(
-        status=PROBLEMS[facts.code].status,
-        body=problem_body(facts.code, facts.correlation_id, errors),
-        content_type=MEDIA_TYPE,
-        headers=((b"cache-control", b"no-store"), *extra_headers(error)),
-    )
-
-
-async def _body(receive: Any, limit: int) -> bytes:
-    """The whole body. Raises TooLarge as soon as it is longer than `limit`."""
-    chunks = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return bytes(chunks)
-        chunks += message.get("body", b"")
-        if len(chunks) > limit:
-            raise TooLarge
-        if not message.get("more_body", False):
-            return bytes(chunks)
+    def _watch_upstream(self, one: Upstream) -> None:
+        metrics = self.deps.metrics
+        name, help_ = "banyan_upstream_connections", "Connections to an upstream"
+        metrics.watch(
+            name, help_, lambda: one.idle_connections, {"upstream": one.name, "state": "idle"}
+        )
+        metrics.watch(
+            name,
+            help_,
+            lambda: one.connections - one.idle_connections,
+            {"upstream": one.name, "state": "busy"},
+        )
+        metrics.watch(
+            "banyan_breaker_open",
+            "1 while an upstream is left alone",
+            lambda: float(one.breaker.state != "closed"),
+            {"upstream": one.name},
+            across=max,
+        )
+        metrics.retries.follow(lambda: one.repeated, one.name)

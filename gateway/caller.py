@@ -2,26 +2,30 @@
 
 from dataclasses import dataclass
 
+from gateway.user import User
 from runtime.identity import Identity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """A verified user with their own token, which is what both upstreams judge by: no service key, no identity header."""
+    """A user, and the call that they are making."""
 
-    identity: Identity
-    authorization: bytes
+    user: User
     correlation_id: str
     traceparent: bytes | None = None
 
     @property
+    def identity(self) -> Identity:
+        return self.user.identity
+
+    @property
     def staff(self) -> bool:
-        return self.identity.staff
+        return self.user.identity.staff
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers that every upstream gets, and no others of the caller's."""
         headers = [
-            (b"authorization", self.authorization),
+            (b"authorization", b"Bearer " + self.user.token),
             (b"accept", b"application/json"),
             (b"accept-encoding", b"identity"),
             (b"user-agent", b"banyan"),

@@ -10,6 +10,9 @@ POST   /approvals                 {entity, change: {kind: ramp | set | unset | a
 GET    /explain                   ?user=<sub>&entity=…[&partition=][&role=][&partner=][&cohort=…]
 GET    /history                   [?entity=][&before=<version>][&limit=]
 POST   /panic, DELETE /panic      {reason}
+GET    /revocations               who is let in no more although the token is good
+POST   /revocations               {kind: sub | session | jti, value, reason}
+DELETE /revocations/{id}          {reason}: lets in again
 GET    /healthz                   without a token
 
 Viewers and compliance read, operators change, approvers approve and may panic. `If-Match: "<version>"` makes a change
@@ -26,16 +29,18 @@ import structlog
 from starlette.routing import Router
 
 from catalog.stage import Stage
+from gateway import control_revocations, control_routes
 from gateway.control_edge import ControlEdge, Verifies
 from gateway.control_flags import Flags, Rules
-from gateway.control_routes import ROUTES
 from runtime import redis, retry, tasks
 from runtime.control_database import migrate_control
 from runtime.flagset import FlagSet, first_flag_set, read_flag_set
-from runtime.flagstore import FlagStore, keep_published
-from runtime.identity import Verifier
-from runtime.issuer import issuer_keys, issuer_upstream
+from runtime.flagstore import FlagStore
+from runtime.issuer import issuer_identities, issuer_keys, issuer_upstream
 from runtime.postgres import create_pool
+from runtime.published import Republishes, keep_published
+from runtime.revocationfeed import RevocationFeed
+from runtime.revocationstore import RevocationStore
 from runtime.serve import arguments, serve
 from runtime.settings import Settings
 
@@ -47,26 +52,31 @@ def create_app(settings: Settings, *, verifier: Verifies | None = None) -> "Cont
     settings.need_secret("control_database_url")
     settings.need_secret("redis_url")
     closing = AsyncExitStack()
+    revoked = None
     if verifier is None:
-        keys = issuer_upstream(settings)
+        keys, revoked = issuer_upstream(settings), RevocationFeed.of(settings)
         closing.push_async_callback(keys.close)
-        secret = settings.token_hs256_secret
-        verifier = Verifier(
-            issuer=settings.need("token_issuer"),
-            keys=issuer_keys(settings, keys),
-            hs256_secret=secret.get_secret_value() if secret else None,
-        )
-    return Control(settings, verifier, closing)
+        verifier = issuer_identities(settings, issuer_keys(settings, keys), revoked=revoked)
+    return Control(settings, verifier, closing, revoked)
 
 
 class Control:
     """The ASGI application."""
 
-    def __init__(self, settings: Settings, verifier: Verifies, closing: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        verifier: Verifies,
+        closing: AsyncExitStack,
+        revoked: RevocationFeed | None,
+    ) -> None:
         self._settings = settings
         self._closing = closing
+        self._revoked = revoked
         self._edge = ControlEdge(
-            Router(routes=ROUTES), verifier=verifier, allowed_hosts=settings.allowed_hosts
+            Router(routes=[*control_routes.ROUTES, *control_revocations.ROUTES]),
+            verifier=verifier,
+            allowed_hosts=settings.allowed_hosts,
         )
 
     async def start(self) -> None:
@@ -81,9 +91,16 @@ class Control:
         self._closing.push_async_callback(client.aclose)
         store = FlagStore(pool, client)
         found = await store.found(first(settings))
-        keeper = tasks.spawn(keep_published(store), name="flags.keep_published")
-        self._closing.push_async_callback(tasks.stop, keeper)
+        revocations = RevocationStore(pool, client)
+        stores: tuple[Republishes, ...] = (store, revocations)
+        for one in stores:
+            keeper = tasks.spawn(keep_published(one), name=f"{one.name}.keep_published")
+            self._closing.push_async_callback(tasks.stop, keeper)
+        if self._revoked is not None:
+            await self._revoked.start()
+            self._closing.push_async_callback(self._revoked.stop)
         self._edge.flags = Flags(store, rules(settings), settings.kill_switch_file)
+        self._edge.revocations = revocations
         log.info("control.started", version=found.version, store=found.store)
 
     async def stop(self) -> None:

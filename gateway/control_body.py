@@ -3,6 +3,7 @@
 Unknown members are refused: a misspelt `aproval` must not become a ramp without one.
 """
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
@@ -22,24 +23,42 @@ from runtime.flagchange import (
 )
 from runtime.flagrule import By, Override
 from runtime.flagset import Scope, scope_of
+from runtime.revocations import Kind
 
 LARGEST_BODY = 64 * 1024
 
 BodyType = TypeVar("BodyType", bound=BaseModel)
 
 Reason = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
-UserId = Annotated[
-    str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="A token's sub")
-]
+_USER_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.ASCII)
+UserId = Annotated[str, Field(pattern=_USER_ID.pattern, description="A token's sub")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")]
 
 
-class Body(BaseModel):
-    """What every change may say about itself."""
+class ReasonBody(BaseModel):
+    """Only why."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     reason: Reason = ""
+
+
+class RevokeBody(ReasonBody):
+    """This user, session or token is let in no more."""
+
+    kind: Kind
+    value: Word
+
+    @model_validator(mode="after")
+    def _a_user_is_a_uuid(self) -> "RevokeBody":
+        if self.kind is Kind.SUB and not _USER_ID.fullmatch(self.value):
+            raise ValueError("expected a uuid")
+        return self
+
+
+class Body(ReasonBody):
+    """What every change of flags may say about itself."""
+
     approval: UUID | None = None
 
 

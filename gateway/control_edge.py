@@ -21,14 +21,17 @@ from gateway.control_problem import (
     NotForYou,
     NotSignedIn,
     RoleNeeded,
+    TooBusy,
     problem_for,
 )
+from gateway.credentials import SERVICE_KEY, user_token
 from routes.problem import MEDIA_TYPE
 from runtime.correlation import correlation_id
 from runtime.flagset import FlagError
 from runtime.flagstore import StoreUnavailable
-from runtime.identity import Identity, TokenRefused
+from runtime.identity import Identity, TokenRefused, TooManyTokens
 from runtime.jwks import KeysUnavailable
+from runtime.revocationstore import RevocationStore
 
 log = structlog.get_logger("control")
 
@@ -40,7 +43,7 @@ _PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
 class Verifies(Protocol):
     """What is needed of runtime.identity.Verifier."""
 
-    async def verify(self, token: str) -> Identity: ...
+    async def verify(self, token: bytes) -> Identity: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class WrongHost(ControlError):
 
 
 class ControlEdge:
-    """Wraps the router; what it raises becomes a problem document. `flags` is set before the first request."""
+    """Wraps the router; what it raises becomes a problem document. `flags` and `revocations` are set before the first request."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class ControlEdge:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.flags: Flags
+        self.revocations: RevocationStore
         self._app = app
         self._verifier = verifier
         self._allowed_hosts = frozenset(allowed_hosts)
@@ -89,6 +93,7 @@ class ControlEdge:
                 sub = operator.sub
             # `app` makes Starlette's router raise what it would otherwise answer in plain text.
             scope.update({"app": self, "banyan.flags": self.flags})
+            scope["banyan.revocations"] = self.revocations
             await self._app(scope, receive, told.send)
         except HTTPException as error:
             allowed = (error.headers or {}).get("Allow", "")
@@ -121,16 +126,20 @@ class ControlEdge:
             raise WrongHost
 
     async def _identify(self, scope: Any) -> Operator:
-        headers = _all(scope, b"authorization")
-        scheme, _, token = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
-        if scheme.lower() != b"bearer":
-            raise NotSignedIn
         try:
-            identity = await self._verifier.verify(token.decode("latin-1"))
-        except TokenRefused:
+            token = user_token(_only(scope, b"authorization"), _only(scope, b"apikey"))
+            if token is None:
+                raise NotSignedIn
+            identity = await self._verifier.verify(token)
+        except TokenRefused as refused:
+            _tell(refused)
             raise NotSignedIn from None
+        except TooManyTokens:
+            raise TooBusy from None
         except KeysUnavailable:
             raise KeysMissing from None
+        if identity.is_anonymous:
+            raise NotSignedIn
         roles = identity.operator_roles & OPERATOR_ROLES
         if not roles:
             raise NotForYou
@@ -167,6 +176,19 @@ class _Told:
         start = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await self.send(start)
         await self._send({"type": "http.response.body", "body": answer.body})
+
+
+def _tell(refused: TokenRefused) -> None:
+    if refused.reason == SERVICE_KEY:
+        log.error("security.service_key", source="control")
+
+
+def _only(scope: Any, name: bytes) -> bytes | None:
+    """The header's one value. Raises NotSignedIn for two: nobody knows who of them asks."""
+    values = _all(scope, name)
+    if len(values) > 1:
+        raise NotSignedIn
+    return values[0] if values else None
 
 
 def _all(scope: Any, name: bytes) -> list[bytes]:

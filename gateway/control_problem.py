@@ -3,6 +3,7 @@
 ControlError
   NotSignedIn         401, for every path alike
   KeysMissing         503, nobody's token can be judged at the moment
+  TooBusy             503, too many forged tokens at the moment
   NotForYou           404, for whoever is no operator, and for what is not there: nobody else learns which
   RoleNeeded          403, an operator without the role
   BadBody             400, `errors` names the members
@@ -37,6 +38,10 @@ class NotSignedIn(ControlError):
 
 class KeysMissing(ControlError):
     code = "keys_unavailable"
+
+
+class TooBusy(ControlError):
+    code = "busy"
 
 
 class NotForYou(ControlError):
@@ -91,6 +96,7 @@ _WORDS: Mapping[str, tuple[int, str, str]] = {
         "Unavailable",
         "The token issuer's keys cannot be had, so nobody can be let in. The kill-switch file works without them.",
     ),
+    "busy": (503, "Busy", "Too many tokens to check at once. Try again in a moment."),
     "not_found": (404, "Not found", "There is no such thing, or you may not see it."),
     "role_needed": (403, "Not allowed", "You are an operator, but without the role for this."),
     "invalid_request": (

@@ -4,28 +4,24 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.control_body import (
-    LARGEST_BODY,
     AllowBody,
     ApprovalBody,
-    BodyType,
     ChangeBody,
     OverrideBody,
     PanicBody,
     RampBody,
     UnsetBody,
     entity_named,
-    parse,
     scope_to_change,
 )
-from gateway.control_edge import Operator
-from gateway.control_flags import Flags, Made
-from gateway.control_problem import BadBody, TooLarge
+from gateway.control_exchange import answer, body_of, flags_of, need_reason, operator_of
+from gateway.control_flags import Made
+from gateway.control_problem import BadBody
 from gateway.control_view import entity_view, whole_view
 from routes.problem import FieldError
 from runtime.flagchange import percent
@@ -38,36 +34,36 @@ _HISTORY = frozenset({"entity", "before", "limit"})
 
 
 async def show_all(request: Request) -> Response:
-    flags = _flags(request)
+    flags = flags_of(request)
     snapshot = await flags.snapshot()
-    return _json(whole_view(snapshot, kill_switch=flags.kill_switch), version=snapshot.version)
+    return answer(whole_view(snapshot, kill_switch=flags.kill_switch), version=snapshot.version)
 
 
 async def show_one(request: Request) -> Response:
-    snapshot = await _flags(request).snapshot()
+    snapshot = await flags_of(request).snapshot()
     decides = scope_of(entity_named(request.path_params["entity"])).entity
     view = {"version": snapshot.version, **entity_view(snapshot, decides)}
-    return _json(view, version=snapshot.version)
+    return answer(view, version=snapshot.version)
 
 
 async def ramp(request: Request) -> Response:
-    return await _change(request, await _body(request, RampBody))
+    return await _change(request, await body_of(request, RampBody))
 
 
 async def override(request: Request) -> Response:
     if request.method == "POST":
-        return await _change(request, await _body(request, OverrideBody))
-    return await _change(request, await _body(request, UnsetBody))
+        return await _change(request, await body_of(request, OverrideBody))
+    return await _change(request, await body_of(request, UnsetBody))
 
 
 async def allow(request: Request) -> Response:
-    return await _change(request, await _body(request, AllowBody))
+    return await _change(request, await body_of(request, AllowBody))
 
 
 async def _change(request: Request, body: ChangeBody) -> Response:
-    operator, flags = _operator(request), _flags(request)
+    operator, flags = operator_of(request), flags_of(request)
     operator.need("operator")
-    _need_reason(flags, body.reason)
+    need_reason(flags, body.reason)
     scope = scope_to_change(request.path_params["entity"], body.partition)
     made = await flags.change(
         body.change(scope),
@@ -76,7 +72,7 @@ async def _change(request: Request, body: ChangeBody) -> Response:
         approval_id=body.approval,
         if_version=_if_match(request),
     )
-    return _json(_made_view(made, scope), version=made.changed.stored.version)
+    return answer(_made_view(made, scope), version=made.changed.stored.version)
 
 
 def _made_view(made: Made, scope: Scope) -> dict[str, Any]:
@@ -94,13 +90,13 @@ def _made_view(made: Made, scope: Scope) -> dict[str, Any]:
 
 
 async def approve(request: Request) -> Response:
-    operator, flags = _operator(request), _flags(request)
+    operator, flags = operator_of(request), flags_of(request)
     operator.need("approver")
-    body = await _body(request, ApprovalBody)
+    body = await body_of(request, ApprovalBody)
     scope = scope_to_change(body.entity, body.change.partition)
     approval = await flags.approve(body.change.change(scope), approver=operator.sub)
     shown = asdict(approval)
-    return _json({"approval": shown.pop("id"), **shown}, status=201)
+    return answer({"approval": shown.pop("id"), **shown}, status=201)
 
 
 async def explain(request: Request) -> Response:
@@ -116,32 +112,32 @@ async def explain(request: Request) -> Response:
         partner_id=asked.get("partner", ""),
         cohorts=frozenset(request.query_params.getlist("cohort")),
     )
-    snapshot = await _flags(request).snapshot()
-    return _json(asdict(snapshot.explain(entity, user, partition or None)))
+    snapshot = await flags_of(request).snapshot()
+    return answer(asdict(snapshot.explain(entity, user, partition or None)))
 
 
 async def history(request: Request) -> Response:
     asked = _query(request, _HISTORY)
     entity = asked.get("entity")
-    entries = await _flags(request).store.history(
+    entries = await flags_of(request).store.history(
         entity=scope_of(entity_named(entity)).entity if entity else None,
         before=_number(asked, "before"),
         limit=min(_number(asked, "limit") or 50, MOST_HISTORY),
     )
-    return _json({"items": [asdict(entry) for entry in entries]})
+    return answer({"items": [asdict(entry) for entry in entries]})
 
 
 async def panic(request: Request) -> Response:
-    operator, flags = _operator(request), _flags(request)
+    operator, flags = operator_of(request), flags_of(request)
     operator.need("operator", "approver")
-    body = await _body(request, PanicBody)
-    _need_reason(flags, body.reason)
+    body = await body_of(request, PanicBody)
+    need_reason(flags, body.reason)
     act = flags.panic if request.method == "POST" else flags.calm
-    return _json(await act(who=operator.sub, reason=body.reason))
+    return answer(await act(who=operator.sub, reason=body.reason))
 
 
 async def health(request: Request) -> Response:
-    return _json({"status": "ok"})
+    return answer({"status": "ok"})
 
 
 ROUTES = (
@@ -156,30 +152,6 @@ ROUTES = (
     Route("/history", history),
     Route("/panic", panic, methods=["POST", "DELETE"]),
 )
-
-
-def _flags(request: Request) -> Flags:
-    flags: Flags = request.scope["banyan.flags"]
-    return flags
-
-
-def _operator(request: Request) -> Operator:
-    operator: Operator = request.scope["banyan.operator"]
-    return operator
-
-
-async def _body(request: Request, model: type[BodyType]) -> BodyType:
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_BODY:
-            raise TooLarge
-    return parse(model, bytes(raw))
-
-
-def _need_reason(flags: Flags, reason: str) -> None:
-    if flags.rules.reason_required and not reason.strip():
-        raise BadBody(FieldError(field="reason", code="missing"))
 
 
 def _if_match(request: Request) -> int | None:
@@ -212,19 +184,3 @@ def _number(asked: Mapping[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
         raise BadBody(FieldError(field=name, code="expected_integer"))
     return int(text)
-
-
-def _json(body: Any, *, status: int = 200, version: int | None = None) -> Response:
-    headers = {} if version is None else {"etag": f'"{version}"'}
-    return Response(
-        orjson.dumps(body, default=_plain),
-        status_code=status,
-        headers=headers,
-        media_type="application/json",
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(type(value).__name__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.request import Request
+from gateway.edge.request import Request
 from gateway.response import Header, Response
 
 METHODS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
@@ -11,6 +11,8 @@ REQUEST_HEADERS = (
     b"x-correlation-id, x-client-info, traceparent, tracestate, baggage"
 )
 EXPOSED = b"ETag, Location, Preference-Applied, Retry-After, X-Correlation-ID, X-Banyan-Route"
+VARY = b"vary: Origin\r\n"
+"""The line of `origin_headers` for a request without an Origin."""
 _MAX_AGE_SECONDS = b"600"
 
 

@@ -1,24 +1,69 @@
-"""What the pipeline needs, put together once by the composition root."""
+"""What a call needs, put together once by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from gateway.alarm import Alarm
+from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.overload import Overload
+from gateway.plans import Plans
 from gateway.read import Reader
-from runtime.flagfeed import FlagFeed
-from runtime.identity import Verifier
+from gateway.service_side import ServiceSide
+from gateway.user import User
+from runtime.accesslog import AccessLog
+from runtime.flagsnapshot import Snapshot
 from runtime.settings import Settings
+
+
+class Verifies(Protocol):
+    """runtime.identity.Verifier, as far as it is needed here."""
+
+    def remembered(self, token: bytes) -> User | None: ...
+
+    async def verify(self, token: bytes) -> User: ...
+
+
+class Flags(Protocol):
+    """runtime.flagfeed.FlagFeed, as far as it is needed here."""
+
+    current: Snapshot
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def staleness_seconds(self) -> float: ...
+
+
+@dataclass(kw_only=True)
+class Running:
+    """What changes while the process runs."""
+
+    calls: set[object] = field(default_factory=set)
+    """Requests that are being answered."""
+    draining: bool = False
+    """The process was asked to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deps:
-    """`clock` is monotonic seconds."""
+    """`clock` is monotonic seconds; `record_key` tags row ids in the PHI access record."""
 
     settings: Settings
-    verifier: Verifier
-    flags: FlagFeed
+    verifier: Verifies
+    flags: Flags
     reader: Reader
+    services: ServiceSide
+    plans: Plans = field(default_factory=Plans)
+    limits: Limits
+    overload: Overload
+    records: AccessLog
     metrics: Metrics
+    alarm: Alarm
     cursor_key: bytes
+    record_key: bytes
     openapi: bytes
     clock: Callable[[], float]
+    running: Running = field(default_factory=Running)

@@ -16,7 +16,10 @@ from routes.key import Key
 from routes.query import ListQuery
 from routes.refused import Forbidden, Unauthenticated
 from routes.resource import Resource
-from runtime.upstream import Reply, Upstream, UpstreamBroke, UpstreamUnreachable
+from runtime.ratelimit import Budget
+from runtime.upstream.errors import UpstreamBroke, UpstreamBusy, UpstreamUnreachable
+from runtime.upstream.reply import Reply
+from runtime.upstream.upstream import Upstream
 
 LEGACY = "legacy"
 """The upstream's name in errors, logs and metrics."""
@@ -26,10 +29,17 @@ class LegacySide:
     """Stateless but for prepared translations, one per resource and kind of viewer."""
 
     def __init__(
-        self, upstream: Upstream, *, apikey: str, unrepresentable: Callable[[str, str], None]
+        self,
+        upstream: Upstream,
+        *,
+        apikey: str,
+        budget: Budget,
+        unrepresentable: Callable[[str, str], None],
     ) -> None:
-        """`unrepresentable` is told entity and column of each value that the new model cannot show."""
+        """`budget` is what users may ask of Supabase; `unrepresentable` is told entity and column of each value that the new
+        model cannot show."""
         self._upstream = upstream
+        self._budget = budget
         self._apikey = apikey.encode()
 
         @cache
@@ -75,6 +85,8 @@ class LegacySide:
         return Item(body=msgspec.json.encode(row), etag=tag), row
 
     async def _get(self, target: bytes, caller: Caller, *, count: bool = False) -> Reply:
+        if self._budget.take():
+            raise UpstreamBusy(self._upstream.name)
         headers = [*caller.headers(), (b"apikey", self._apikey)]
         if count:
             headers.append((b"prefer", b"count=exact"))

@@ -73,6 +73,7 @@ def check_context(body: bytes, user: FlagUser) -> None:
     if len(body) > LARGEST_BODY:
         raise Refused(413, "GENERAL", f"The body may have {LARGEST_BODY} bytes.")
     try:
+        orjson.loads(body)  # refuses NaN, numbers beyond a double, and halves of surrogate pairs
         found = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise Refused(400, "PARSE_ERROR", "The body is not a JSON object.") from None

@@ -1,7 +1,12 @@
-"""The way of a request, top to bottom: strict request, identify, plan, read, answer. Nothing else in the gateway decides."""
+"""The way of a request, top to bottom: who asks, which side answers, what is asked of it. Nothing else in the gateway decides.
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+What can be decided at once is: a request whose answer one service gives alone becomes a `Forward`, without a task. The
+rest becomes a coroutine that ends in a `Response` or, once the caller is known, in a `Forward`.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -9,119 +14,137 @@ from catalog.column import Column
 from catalog.stage import Side
 from gateway import ofrep
 from gateway.caller import Caller
+from gateway.credentials import SERVICE_KEY, user_token
 from gateway.deps import Deps
+from gateway.edge.request import Request
 from gateway.facts import Facts
 from gateway.metrics import CONTENT_TYPE
-from gateway.plan import Read, SplitRead, plan_partitions, plan_read
+from gateway.plan import Read, SplitRead, plan_partitions
+from gateway.plans import whole_plan
 from gateway.read import Answer
-from gateway.request import Request
-from gateway.response import Header, Response
-from routes.asked import Asked, AskedList, read_asked
-from routes.match import match
+from gateway.response import NO_STORE, Header, Response
+from gateway.user import User
+from routes.asked import Asked, AskedItem, AskedList, read_asked
+from routes.key import parse_key, write_key
+from routes.match import Match, match
 from routes.query import ListQuery, Op
 from routes.refused import (
+    InvalidKey,
+    InvalidQuery,
     MethodNotAllowed,
     NoSuchRoute,
     NotFound,
     Unauthenticated,
 )
 from routes.resource import Resource
-from runtime.flagsnapshot import FlagUser, Snapshot
-from runtime.identity import Identity, TokenRefused
-
-Body = Callable[[int], Awaitable[bytes]]
-"""Reads the request's body, up to a number of bytes; longer ones are refused."""
+from routes.value import ValueRefused
+from runtime.accessrecord import many, resource_tag
+from runtime.flagsnapshot import Snapshot
+from runtime.identity import TokenRefused
+from runtime.upstream.errors import UpstreamError
+from runtime.upstream.upstream import Upstream
 
 LARGEST_OFREP_BODY = 64 * 1024
 
 
-async def handle(request: Request, body: Body, deps: Deps, facts: Facts) -> Response:
-    """The answer to a checked request. Raises one of errors.EXPECTED for everything that is not an ordinary answer."""
+class Forward(NamedTuple):
+    """The answer is this upstream's. `head` is the request, up to the end of its last header.
+
+    `instead` answers when the upstream fails before its answer has begun (the error), or does not show the row (None).
+    """
+
+    upstream: Upstream
+    head: bytes
+    instead: "Callable[[UpstreamError | None], Coroutine[Any, Any, Response]] | None"
+
+
+Answering = Response | Forward | Coroutine[Any, Any, Response | Forward]
+
+
+def handle(request: Request, facts: Facts, deps: Deps) -> Answering:
+    """The answer to a clear request. Raises one of errors.EXPECTED for everything that is not an ordinary answer."""
     facts.flags = deps.flags.current.version
-    if request.path in _PLAIN:
-        return await _plain(request, deps, facts)
-    if request.path.startswith(ofrep.PREFIX):
-        return await _own_flags(request, body, deps, facts)
-    return await _resource(request, deps, facts)
-
-
-async def _resource(request: Request, deps: Deps, facts: Facts) -> Response:
-    """A /v2 read: who asks, which side answers, what the caller gets."""
     found = match(request.path)
     if found is None:
-        raise NoSuchRoute
+        return _beside(request, facts, deps)
     facts.route, facts.entity = found.pattern, found.resource.entity
+    facts.single = found.item is not None
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed
-    caller = await identify(request, deps, facts)
-    snapshot = deps.flags.current
-    asked = read_asked(
-        found,
-        request.query,
-        request.all(b"prefer"),
-        staff=caller.staff,
-        cursor_key=deps.cursor_key,
-    )
-    query = asked.query if isinstance(asked, AskedList) else None
-    plan = plan_for(found.resource, caller.identity, snapshot, query)
-    facts.stage = snapshot.stage(found.resource.entity, flag_user(caller.identity)).value
-    answer = await _read(plan, asked, request, caller, deps)
-    facts.side = answer.side
-    return _respond(answer, caller.identity, facts)
+    token = identify(request, deps)
+    user = deps.verifier.remembered(token)
+    if user is None:
+        return _after_verifying(request, token, found, facts, deps)
+    return _resource(request, user, found, facts, deps)
+
+
+async def _after_verifying(
+    request: Request, token: bytes, found: Match, facts: Facts, deps: Deps
+) -> Response | Forward:
+    """The same, for a token that is seen for the first time."""
+    answer = _resource(request, await verified(token, deps), found, facts, deps)
+    return await answer if isinstance(answer, Coroutine) else answer
+
+
+def _resource(request: Request, user: User, found: Match, facts: Facts, deps: Deps) -> Answering:
+    """A /v2 read by a known user: which side answers, and what it is asked."""
+    facts.user = user
+    deps.limits.take(user)
+    stage, plan = deps.plans.of(found.resource, user, deps.flags.current)
+    facts.stage = stage.value
+    if found.item is not None:
+        facts.resource = _tag(found, deps)
+    if plan is not None and plan.side is Side.SERVICE and (facts.single or not plan.federated):
+        facts.side = _SERVICE
+        return _forward(plan, request, user, found, facts, deps)
+    return _composed(request, user, found, facts, deps)
+
+
+_SERVICE = Side.SERVICE.value
 
 
 # --- identify
 
 
-async def identify(request: Request, deps: Deps, facts: Facts) -> Caller:
-    """The verified user. Raises Unauthenticated, for every reason alike."""
-    header = request.header(b"authorization")
-    scheme, _, token = (header or b"").partition(b" ")
+def identify(request: Request, deps: Deps) -> bytes:
+    """The token of the request, unverified. Raises Unauthenticated, for every reason alike."""
+    headers = request.headers
     try:
-        if header is None or scheme.lower() != b"bearer":
+        token = user_token(headers.get(b"authorization"), headers.get(b"apikey"))
+        if token is None:
             raise TokenRefused("missing")
-        identity = await deps.verifier.verify(token.decode("latin-1"))
     except TokenRefused as refused:
-        deps.metrics.refused_tokens.labels(refused.reason).inc()
-        raise Unauthenticated from None
-    facts.sub, facts.role = identity.sub, identity.app_role
-    return Caller(
-        identity=identity,
-        authorization=header,
-        correlation_id=facts.correlation_id,
-        traceparent=request.header(b"traceparent"),
-    )
+        raise _refused(refused, deps) from None
+    return token
 
 
-def flag_user(identity: Identity) -> FlagUser:
-    """The caller as flags know one: verified claims alone."""
-    return FlagUser(
-        sub=identity.sub,
-        role=identity.app_role,
-        partner_id=identity.partner_id,
-        cohorts=identity.cohorts,
-    )
+async def verified(token: bytes, deps: Deps) -> User:
+    """Whose it is. Raises Unauthenticated, KeysUnavailable, TooManyTokens."""
+    try:
+        return await deps.verifier.verify(token)
+    except TokenRefused as refused:
+        raise _refused(refused, deps) from None
+
+
+def _refused(refused: TokenRefused, deps: Deps) -> Unauthenticated:
+    deps.metrics.refused_tokens.inc(refused.reason)
+    if refused.reason == SERVICE_KEY:
+        deps.alarm.ring(SERVICE_KEY)
+    return Unauthenticated()
 
 
 # --- plan
 
 
 def plan_for(
-    resource: Resource, identity: Identity, snapshot: Snapshot, query: ListQuery | None
+    resource: Resource, user: User, snapshot: Snapshot, query: ListQuery | None
 ) -> Read | SplitRead:
-    """The plan of this user for this resource; `query` narrows the partitions that count. Pure."""
+    """The plan of this user for any resource; `query` narrows the partitions that count. Pure."""
     entity = resource.entity
-    user = flag_user(identity)
-    backfilled = snapshot.state(entity).backfilled
     if resource.asset.partition and snapshot.split_partitions(entity):
-        stages = {p: snapshot.stage(entity, user, p) for p in _partitions(resource, query)}
-        return plan_partitions(stages, backfilled=backfilled)
-    moved = bool(resource.home) and identity.app_role != "clinician"
-    return plan_read(
-        snapshot.stage(entity, user),
-        backfilled=backfilled,
-        homes_moved=moved and snapshot.highest(entity).meaning.reads is Side.SERVICE,
-    )
+        stages = {p: snapshot.stage(entity, user.flags, p) for p in _partitions(resource, query)}
+        return plan_partitions(stages, backfilled=snapshot.state(entity).backfilled)
+    return whole_plan(resource, user, snapshot)
 
 
 def _partitions(resource: Resource, query: ListQuery | None) -> set[str]:
@@ -135,7 +158,90 @@ def _partitions(resource: Resource, query: ListQuery | None) -> set[str]:
     return wanted or set(column.values.values())
 
 
-# --- read
+# --- one side alone
+
+
+def _forward(
+    plan: Read, request: Request, user: User, found: Match, facts: Facts, deps: Deps
+) -> Forward:
+    """The service is asked in the caller's own words, and answers the caller; it judges the query, too."""
+    if found.item is not None and request.query:
+        raise InvalidQuery("query", "an_item_takes_none")
+    upstream = deps.services.of(found.resource)
+    target = request.path + b"?" + request.query if request.query else request.path
+    head = upstream.start("GET", target) + user.wire + facts.correlation_id.encode()
+    for name in _FORWARDED:
+        if name in request.headers:
+            head += b"\r\n%b: %b" % (name, b", ".join(request.all(name)))
+    if not plan.falls_back:
+        return Forward(upstream, head, None)
+    return Forward(upstream, head, partial(_instead, request, user, found, facts, deps))
+
+
+async def _instead(
+    request: Request,
+    user: User,
+    found: Match,
+    facts: Facts,
+    deps: Deps,
+    error: UpstreamError | None,
+) -> Response:
+    """Legacy's answer, since the service has failed, or perhaps does not know the row yet."""
+    asked, caller = _asked(request, user, found, facts, deps)
+    if isinstance(asked, AskedItem):
+        tags = _if_none_match(request)
+        answer = await deps.reader.item_instead(asked.resource, asked.key, caller, tags, error)
+    elif error is None:
+        raise NotFound
+    else:
+        answer = await deps.reader.page_instead(asked.query, caller, error, count=asked.counted)
+    return _respond(answer, facts)
+
+
+_FORWARDED = (b"prefer", b"if-none-match", b"traceparent")
+
+
+def _tag(found: Match, deps: Deps) -> str:
+    """The row's tag for the access record. Raises InvalidKey."""
+    assert found.item is not None  # noqa: S101 - asked for items only
+    asset = found.resource.asset
+    try:
+        key = parse_key(asset, found.item)
+    except ValueRefused as refused:
+        raise InvalidKey(refused.code) from None
+    return resource_tag(deps.record_key, asset.entity, write_key(key))
+
+
+# --- more than one question
+
+
+async def _composed(
+    request: Request, user: User, found: Match, facts: Facts, deps: Deps
+) -> Response:
+    """Legacy's answer in v2's words, or both sides' put together."""
+    asked, caller = _asked(request, user, found, facts, deps)
+    query = asked.query if isinstance(asked, AskedList) else None
+    plan = plan_for(found.resource, user, deps.flags.current, query)
+    return _respond(await _read(plan, asked, request, caller, deps), facts)
+
+
+def _asked(
+    request: Request, user: User, found: Match, facts: Facts, deps: Deps
+) -> tuple[Asked, Caller]:
+    """What is asked, checked, and who asks. Raises Refused."""
+    asked = read_asked(
+        found,
+        request.query,
+        request.all(b"prefer"),
+        staff=user.identity.staff,
+        cursor_key=deps.cursor_key,
+    )
+    caller = Caller(
+        user=user,
+        correlation_id=facts.correlation_id,
+        traceparent=request.header(b"traceparent"),
+    )
+    return asked, caller
 
 
 async def _read(
@@ -143,40 +249,50 @@ async def _read(
 ) -> Answer:
     if isinstance(asked, AskedList):
         return await deps.reader.page(plan, asked.query, request.query, caller, count=asked.counted)
-    tags = request.all(b"if-none-match")
-    if_none_match = b", ".join(tags) if tags else None
     return await deps.reader.item(
-        plan, asked.resource, asked.key, request.path, caller, if_none_match
+        plan, asked.resource, asked.key, request.path, caller, _if_none_match(request)
     )
 
 
-def _respond(answer: Answer, identity: Identity, facts: Facts) -> Response:
-    headers: list[Header] = [(b"cache-control", b"no-store")]
+def _if_none_match(request: Request) -> bytes | None:
+    tags = request.all(b"if-none-match")
+    return b", ".join(tags) if tags else None
+
+
+def _respond(answer: Answer, facts: Facts) -> Response:
+    facts.side = answer.side
+    if answer.rows is not None:
+        facts.resource = many(answer.rows)
+    headers: list[Header] = [NO_STORE]
     if answer.etag:
         headers.append((b"etag", answer.etag.encode()))
     if answer.counted:
         headers.append((b"preference-applied", b"count=exact"))
-    if "operator" in identity.operator_roles:
-        route = f"{answer.side};stage={facts.stage};flags={facts.flags}"
-        headers.append((b"x-banyan-route", route.encode()))
     return Response(status=answer.status, body=answer.body, headers=tuple(headers))
 
 
 # --- beside the resources
 
 
-async def _own_flags(request: Request, body: Body, deps: Deps, facts: Facts) -> Response:
+def _beside(request: Request, facts: Facts, deps: Deps) -> Answering:
+    if request.path in _PLAIN:
+        return _plain(request, facts, deps)
+    if request.path.startswith(ofrep.PREFIX):
+        return _own_flags(request, facts, deps)
+    raise NoSuchRoute
+
+
+async def _own_flags(request: Request, facts: Facts, deps: Deps) -> Response:
     """OFREP: the caller's own flags, by the same snapshot that routes the caller."""
     facts.route, facts.side = "ofrep", "gateway"
     if request.method != "POST":
         raise MethodNotAllowed("POST")
-    caller = await identify(request, deps, facts)
+    token = identify(request, deps)
+    facts.user = user = deps.verifier.remembered(token) or await verified(token, deps)
+    deps.limits.take(user)
+    body = b"" if request.body is None else await request.body.read(LARGEST_OFREP_BODY)
     answer = ofrep.answer(
-        deps.flags.current,
-        flag_user(caller.identity),
-        request.path,
-        await body(LARGEST_OFREP_BODY),
-        request.header(b"if-none-match"),
+        deps.flags.current, user.flags, request.path, body, request.header(b"if-none-match")
     )
     return Response(status=answer.status, body=answer.body, headers=tuple(answer.headers))
 
@@ -184,7 +300,7 @@ async def _own_flags(request: Request, body: Body, deps: Deps, facts: Facts) -> 
 _PLAIN = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/v2/openapi.json"})
 
 
-async def _plain(request: Request, deps: Deps, facts: Facts) -> Response:
+def _plain(request: Request, facts: Facts, deps: Deps) -> Response:
     """Pages without a user."""
     facts.route, facts.side = request.path.decode(), "gateway"
     if request.method not in ("GET", "HEAD"):
@@ -201,11 +317,12 @@ async def _plain(request: Request, deps: Deps, facts: Facts) -> Response:
 
 
 def _readiness(deps: Deps) -> Response:
-    feed = deps.flags
+    feed, draining = deps.flags, deps.running.draining
     state: dict[str, Any] = {
-        "status": "ready",
+        "status": "draining" if draining else "ready",
         "flags": feed.current.version,
         "source": feed.source,
         "staleness_seconds": round(feed.staleness_seconds, 3),
     }
-    return Response(status=200, body=orjson.dumps(state))
+    headers = ((b"retry-after", b"1"),) if draining else ()
+    return Response(status=503 if draining else 200, body=orjson.dumps(state), headers=headers)

@@ -21,7 +21,8 @@ from routes.key import Key
 from routes.query import MAX_LIMIT, Filter, ListQuery, Op
 from routes.refused import NotFound
 from routes.resource import Resource
-from runtime.upstream import Reply, UpstreamBroke, UpstreamError
+from runtime.upstream.errors import UpstreamBroke, UpstreamError
+from runtime.upstream.reply import Reply
 
 log = structlog.get_logger("read")
 
@@ -37,6 +38,8 @@ class Answer:
     body: bytes = b""
     etag: str = ""
     counted: bool = False
+    rows: int | None = None
+    """How many rows a list shows, if that is known."""
 
 
 class Reader:
@@ -88,12 +91,26 @@ class Reader:
         except UpstreamError as error:
             if not plan.falls_back:
                 raise
-            _fell_back(resource, error)
-            return await self._legacy_item(resource, key, caller, if_none_match)
+            return await self.item_instead(resource, key, caller, if_none_match, error)
         if reply.status != 404:
             return _pass_through(reply)
-        # A miss may be a row that is hidden or deleted by now: legacy's copy of it must not come back.
-        if not plan.falls_back or (await self._services.known(resource, [key], caller))[0]:
+        if not plan.falls_back:
+            raise NotFound
+        return await self.item_instead(resource, key, caller, if_none_match, None)
+
+    async def item_instead(
+        self,
+        resource: Resource,
+        key: Key,
+        caller: Caller,
+        if_none_match: bytes | None,
+        error: UpstreamError | None,
+    ) -> Answer:
+        """Legacy's row, after the service has failed (`error`) or does not show one. Raises NotFound, UpstreamError."""
+        if error is not None:
+            _fell_back(resource, error)
+        elif (await self._services.known(resource, [key], caller))[0]:
+            # It is hidden or deleted there by now: legacy's copy of it must not come back.
             raise NotFound
         return await self._legacy_item(resource, key, caller, if_none_match)
 
@@ -130,8 +147,14 @@ class Reader:
         except UpstreamError as error:
             if not by_service.falls_back or error.upstream == LEGACY:
                 raise
-            _fell_back(query.resource, error)
-            return await self._legacy_page(query, caller, count=count)
+            return await self.page_instead(query, caller, error, count=count)
+
+    async def page_instead(
+        self, query: ListQuery, caller: Caller, error: UpstreamError, *, count: bool
+    ) -> Answer:
+        """Legacy's page, after the service has failed."""
+        _fell_back(query.resource, error)
+        return await self._legacy_page(query, caller, count=count)
 
     async def _service_page(
         self, query: ListQuery, raw: bytes, caller: Caller, *, count: bool
@@ -208,7 +231,11 @@ class Reader:
     ) -> Answer:
         cursor = None if end is None else query.cursor(end, self._cursor_key)
         return Answer(
-            status=200, side=side, body=encode_list(rows, cursor, total), counted=total is not None
+            status=200,
+            side=side,
+            body=encode_list(rows, cursor, total),
+            counted=total is not None,
+            rows=len(rows),
         )
 
 
@@ -229,7 +256,14 @@ def _item_answer(item: Item, if_none_match: bytes | None) -> Answer:
 
 def _pass_through(reply: Reply) -> Answer:
     tag = (reply.header(b"etag") or b"").decode("latin-1")
-    return Answer(status=reply.status, side=Side.SERVICE, body=reply.body, etag=tag)
+    rows = reply.header(b"x-banyan-rows") or b""
+    return Answer(
+        status=reply.status,
+        side=Side.SERVICE,
+        body=reply.body,
+        etag=tag,
+        rows=int(rows) if rows.isdigit() else None,
+    )
 
 
 def _partition(resource: Resource, row: Row) -> str:

@@ -1,13 +1,19 @@
-"""An answer, and how it goes onto the wire."""
+"""An answer, and its head as it goes onto the wire."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
 
 Header = tuple[bytes, bytes]
-Send = Callable[[Any], Awaitable[None]]
 
 JSON = b"application/json"
+NO_STORE = (b"cache-control", b"no-store")
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+    if status >= 200
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +26,29 @@ class Response:
     headers: tuple[Header, ...] = field(default_factory=tuple)
 
 
-async def send_response(send: Send, response: Response, extra: list[Header], *, head: bool) -> None:
-    """Frame it and send it whole. `head`: the request was a HEAD, so the length is told and the body is not sent."""
-    headers = [*response.headers, *extra]
-    bodiless = response.status in (204, 304)
-    if not bodiless:
-        headers.append((b"content-type", response.content_type))
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    body = b"" if head or bodiless else response.body
-    await send({"type": "http.response.body", "body": body})
+def encode_lines(headers: Iterable[Header]) -> bytes:
+    """Header lines, each with its end."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in headers])
+
+
+def encode_head(
+    status: int,
+    lines: bytes,
+    *,
+    content_type: bytes | None,
+    length: int | None,
+    close: bool,
+) -> bytes:
+    """Everything up to the body; `lines` as `encode_lines` writes them. `length` None: the body comes in chunks.
+
+    A status without a body has neither type nor length.
+    """
+    first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    if status in (204, 304):
+        return first + lines + end
+    if content_type is not None:
+        lines += b"content-type: %b\r\n" % content_type
+    if length is None:
+        return b"%b%btransfer-encoding: chunked\r\n%b" % (first, lines, end)
+    return b"%b%bcontent-length: %d\r\n%b" % (first, lines, length, end)

@@ -15,7 +15,9 @@ from routes.query import ListQuery
 from routes.refused import Forbidden, Unauthenticated
 from routes.resource import Resource
 from runtime.internal_token import HEADER, InternalTokens
-from runtime.upstream import Reply, Upstream, UpstreamBroke, UpstreamUnreachable
+from runtime.upstream.errors import UpstreamBroke, UpstreamUnreachable
+from runtime.upstream.reply import Reply
+from runtime.upstream.upstream import Upstream
 
 
 class _PageReply(msgspec.Struct):
@@ -42,6 +44,14 @@ class ServiceSide:
         self._upstreams = upstreams
         self._tokens = tokens
         self._cursor_key = cursor_key
+        self._by_path: dict[str, Upstream] = {}
+
+    def of(self, resource: Resource) -> Upstream:
+        """The upstream that owns a resource."""
+        upstream = self._by_path.get(resource.path)
+        if upstream is None:
+            upstream = self._by_path[resource.path] = self._upstreams[resource.service]
+        return upstream
 
     async def get(
         self,
@@ -52,11 +62,13 @@ class ServiceSide:
         extra: Sequence[tuple[bytes, bytes]] = (),
     ) -> Reply:
         """The service's own answer: success, 304 or 404. Raises UpstreamError, Refused."""
-        upstream = self._upstreams[resource.service]
+        upstream = self.of(resource)
         target = path + (b"?" + query if query else b"")
-        reply = await upstream.fetch("GET", target, [*caller.headers(), *extra])
+        reply = await upstream.fetch(
+            "GET", target, [*caller.headers(), *extra], echo=caller.correlation_id.encode()
+        )
         if reply.status not in (200, 304, 404):
-            raise _refusal(reply.status, upstream.name)
+            raise refusal(reply.status, upstream.name)
         return reply
 
     async def page(
@@ -98,20 +110,26 @@ class ServiceSide:
         caller: Caller,
         extra: Sequence[tuple[bytes, bytes]] = (),
     ) -> bytes:
-        upstream = self._upstreams[resource.service]
+        upstream = self.of(resource)
         headers = [
             *caller.headers(),
             *extra,
             (b"content-type", b"application/json"),
             (HEADER, self._tokens.mint(resource.service)),
         ]
-        reply = await upstream.fetch("POST", target, headers, msgspec.json.encode(request))
+        reply = await upstream.fetch(
+            "POST",
+            target,
+            headers,
+            msgspec.json.encode(request),
+            echo=caller.correlation_id.encode(),
+        )
         if reply.status != 200:
-            raise _refusal(reply.status, upstream.name)
+            raise refusal(reply.status, upstream.name)
         return reply.body
 
 
-def _refusal(status: int, upstream: str) -> Exception:
+def refusal(status: int, upstream: str) -> Exception:
     """The gateway has checked the request already, so a service's 400 or 404 here is a mistake of ours."""
     match status:
         case 401:

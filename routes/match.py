@@ -1,6 +1,6 @@
 """Which resource a path names. Pure; exact case, no trailing slash, nothing merged or normalised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from routes import resources
@@ -14,20 +14,21 @@ class Match:
     resource: Resource
     item: bytes | None = None
     parent: bytes | None = None
+    pattern: str = field(init=False, default="")
+    """The route as it may stand in logs and metrics."""
 
-    @property
-    def pattern(self) -> str:
-        """The route as it may stand in logs and metrics."""
-        return self.resource.collection_path + ("/{key}" if self.item is not None else "")
+    def __post_init__(self) -> None:
+        key = "/{key}" if self.item is not None else ""
+        object.__setattr__(self, "pattern", self.resource.collection_path + key)
 
 
 def match(path: bytes) -> Match | None:
     """The resource of a raw path (without query), or None."""
+    collection = _whole().get(path)
+    if collection is not None:
+        return collection
     segments = tuple(path.split(b"/"))
     collections = _collections()
-    exact = collections.get(segments)
-    if exact is not None and not exact.nested:
-        return Match(resource=exact)
     *head, last = segments
     owner = collections.get(tuple(head))
     if owner is not None and not owner.nested and last:
@@ -37,6 +38,12 @@ def match(path: bytes) -> Match | None:
         if nested is not None:
             return Match(resource=nested, parent=segments[-2])
     return None
+
+
+@cache
+def _whole() -> dict[bytes, Match]:
+    """The collections whose path is always the same."""
+    return {(PREFIX + r.path).encode(): Match(resource=r) for r in resources() if not r.nested}
 
 
 @cache

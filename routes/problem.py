@@ -82,6 +82,42 @@ _PROBLEMS = (
         detail="This server does not answer for that host.",
     ),
     Problem(
+        code="request_timeout",
+        status=408,
+        title="Request too slow",
+        detail="The request did not arrive in time. The connection is closed.",
+    ),
+    Problem(
+        code="expectation_failed",
+        status=417,
+        title="Expectation failed",
+        detail="Only `Expect: 100-continue` is understood.",
+    ),
+    Problem(
+        code="unsupported_media",
+        status=415,
+        title="Unsupported body",
+        detail="Send the body as it is, without a content coding.",
+    ),
+    Problem(
+        code="rate_limited",
+        status=429,
+        title="Too many requests",
+        detail="You have sent too many requests. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="not_implemented",
+        status=501,
+        title="Not implemented",
+        detail="This server knows neither such a method nor such a transfer coding.",
+    ),
+    Problem(
+        code="http_version",
+        status=505,
+        title="HTTP version not supported",
+        detail="Speak HTTP/1.1.",
+    ),
+    Problem(
         code="too_large",
         status=413,
         title="Body too large",
@@ -122,6 +158,18 @@ _PROBLEMS = (
         status=503,
         title="Busy",
         detail="Too many requests at once. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="overloaded",
+        status=503,
+        title="Overloaded",
+        detail="Requests would wait too long here. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="not_recorded",
+        status=503,
+        title="Unavailable",
+        detail="The access cannot be recorded, so it is not given. Try again after `Retry-After` seconds.",
     ),
     Problem(
         code="stage_unknown",

@@ -1,7 +1,11 @@
 """Why a request is not answered because of what it is: the same refusals from gateway and services.
 
 Refused
-  Malformed, UriTooLong, HeadersTooLarge, TooLarge, WrongHost       not a request that has one meaning
+  Unclear                                                           not a request that has one meaning, or not for us to read:
+    Malformed, UriTooLong, HeadersTooLarge, TooLarge, WrongHost,      its connection is closed, since nobody knows where the
+    RequestTimeout, ExpectationFailed, UnsupportedMedia,              next one begins
+    NotImplementedHere, HttpVersion, NoSuchMethod
+  RateLimited                                                       too often
   Unauthenticated, Forbidden                                        who asks
   NoSuchRoute, NotFound, MethodNotAllowed                           what is asked for
   InvalidQuery, InvalidKey                                          how; `errors` names what
@@ -19,24 +23,63 @@ class Refused(Exception):
     errors: Sequence[FieldError] = ()
 
 
-class Malformed(Refused):
+class Unclear(Refused):
     pass
 
 
-class UriTooLong(Refused):
+class Malformed(Unclear):
+    pass
+
+
+class UriTooLong(Unclear):
     code = "uri_too_long"
 
 
-class HeadersTooLarge(Refused):
+class HeadersTooLarge(Unclear):
     code = "headers_too_large"
 
 
-class TooLarge(Refused):
+class TooLarge(Unclear):
     code = "too_large"
 
 
-class WrongHost(Refused):
+class WrongHost(Unclear):
     code = "wrong_host"
+
+
+class RequestTimeout(Unclear):
+    code = "request_timeout"
+
+
+class ExpectationFailed(Unclear):
+    code = "expectation_failed"
+
+
+class UnsupportedMedia(Unclear):
+    code = "unsupported_media"
+
+
+class NotImplementedHere(Unclear):
+    code = "not_implemented"
+
+
+class HttpVersion(Unclear):
+    code = "http_version"
+
+
+class NoSuchMethod(Unclear):
+    """CONNECT, TRACE: never, anywhere."""
+
+    code = "method_not_allowed"
+    allowed = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+
+
+class RateLimited(Refused):
+    code = "rate_limited"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class Unauthenticated(Refused):

@@ -1,7 +1,7 @@
 """The durable flag set: versions in PostgreSQL, the newest of them pushed through Redis.
 
 PostgreSQL is the origin and never forgets a version; Redis only carries the newest one. A change is one transaction; what
-the push loses (Redis down, a process dying between commit and push) `keep_published` brings within half a second.
+the push loses (Redis down, a process dying between commit and push) `published.keep_published` brings within half a second.
 
 FlagError (runtime.flagset)
   StoreUnavailable   PostgreSQL or Redis cannot be used; nothing was changed
@@ -9,7 +9,6 @@ FlagError (runtime.flagset)
   ApprovalSpent      the approval was used before, or is too old
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from runtime.flagset import FlagError, FlagSet, checked, read_flag_set, write_flag_set
 from runtime.flagsnapshot import write_snapshot
+from runtime.published import Place, Publisher
 from runtime.redis import LOST, Redis
 
 log = structlog.get_logger("flags")
@@ -31,21 +31,7 @@ log = structlog.get_logger("flags")
 KEY = "banyan:flags"
 VERSION_KEY = "banyan:flags:version"
 CHANNEL = "banyan:flags"
-RECONCILE_SECONDS = 0.5
-RECONNECT_SECONDS = 0.1
-
-# Newer versions only, unless another store has taken over; set and told in one step, so that nobody sees half.
-_PUBLISH = """
-local held = redis.call('GET', KEYS[2])
-if held and redis.call('EXISTS', KEYS[1]) == 1 then
-  local store, version = string.match(held, '^(%S+) (%d+)$')
-  if store == ARGV[1] and tonumber(version) >= tonumber(ARGV[2]) then return 0 end
-end
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2])
-redis.call('PUBLISH', ARGV[4], ARGV[3])
-return 1
-"""
+PLACE = Place(key=KEY, version_key=VERSION_KEY, channel=CHANNEL)
 
 Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
 Edit = Callable[[FlagSet], FlagSet]
@@ -121,10 +107,12 @@ class Entry:
 class FlagStore:
     """The control process's hand on the flags; any number of such processes may share one database and one Redis."""
 
+    name = "flags"
+    unavailable = FlagError
+
     def __init__(self, pool: asyncpg.Pool, redis: Redis) -> None:
         self._pool = pool
-        self._redis = redis
-        self._publish_script = redis.register_script(_PUBLISH)
+        self._publisher = Publisher(redis, PLACE)
 
     async def found(self, first: FlagSet) -> Stored:
         """The newest version; `first` becomes version 1 where there is none yet."""
@@ -233,13 +221,9 @@ class FlagStore:
                 "select (select id from control.flag_store)::text as store, max(version) as version"
                 " from control.flag_versions"
             )
-        with _asking("redis", LOST):
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.get(VERSION_KEY)
-            pipeline.exists(KEY)
-            held, exists = await pipeline.execute()
-        if exists and read_mark(held) == (mark["store"], mark["version"]):
-            return False
+        with asking("redis", LOST):
+            if await self._publisher.holds(mark["store"], mark["version"]):
+                return False
         return await self._publish(await self.newest())
 
     async def _try_to_publish(self, stored: Stored) -> bool:
@@ -251,20 +235,18 @@ class FlagStore:
         return True
 
     async def _publish(self, stored: Stored) -> bool:
-        with _asking("redis", LOST):
-            done = await self._publish_script(
-                keys=[KEY, VERSION_KEY],
-                args=[stored.store, stored.version, stored.wire, CHANNEL],
+        with asking("redis", LOST):
+            return await self._publisher.publish(
+                stored.wire, store=stored.store, version=stored.version
             )
-        return bool(done)
 
     async def _expect_redis(self) -> None:
-        with _asking("redis", LOST):
-            await self._redis.ping()
+        with asking("redis", LOST):
+            await self._publisher.ping()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        with _asking("postgresql", _POSTGRESQL):
+        with asking("postgresql", POSTGRESQL):
             async with self._pool.acquire() as connection:
                 yield connection
 
@@ -272,31 +254,6 @@ class FlagStore:
     async def _transaction(self) -> AsyncIterator[Connection]:
         async with self._connection() as connection, connection.transaction():
             yield connection
-
-
-async def keep_published(store: FlagStore) -> None:
-    """For ever: Redis has the newest version, also after it was restarted or emptied. To be spawned."""
-    reachable = True
-    while True:
-        try:
-            if await store.republish():
-                log.info("flags.republished")
-        except FlagError as error:
-            if reachable:
-                log.warning("flags.store_lost", exc_info=error)
-            reachable = False
-            await asyncio.sleep(RECONNECT_SECONDS)
-            continue
-        if not reachable:
-            log.info("flags.store_back")
-        reachable = True
-        await asyncio.sleep(RECONCILE_SECONDS)
-
-
-def read_mark(held: bytes | None) -> tuple[str, int] | None:
-    """Store and version from the small key ("<store> <version>"), None if it is not there or not ours."""
-    store, _, version = (held or b"").decode("utf-8", "replace").partition(" ")
-    return (store, int(version)) if version.isascii() and version.isdigit() else None
 
 
 async def _lock(connection: Connection) -> str:
@@ -359,17 +316,18 @@ def _json(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-_POSTGRESQL = (
+POSTGRESQL = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that was cut in the middle of a command
     OSError,
     RuntimeError,  # the same, from uvloop
 )
+"""What a database that cannot be used looks like."""
 
 
 @contextmanager
-def _asking(what: str, failures: tuple[type[Exception], ...]) -> Iterator[None]:
+def asking(what: str, failures: tuple[type[Exception], ...]) -> Iterator[None]:
     """A client's errors as StoreUnavailable. The statements are fixed, so whatever the server says, it cannot be used."""
     try:
         yield

@@ -110,11 +110,69 @@ class Settings(BaseSettings):
     metrics_peers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "::1"), description="Addresses that may read /metrics; comma separated"
     )
+    edge_addresses: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses of the TLS proxy in front, whose X-Forwarded-For is believed; comma separated",
+    )
+    gateway_processes: int = Field(
+        1, ge=1, le=64, description="Processes of the data plane that share the port"
+    )
+    metrics_folder: Path | None = Field(
+        None, description="Where processes of one group leave their counts for each other"
+    )
+    drain_seconds: float = Field(
+        30.0, gt=0, description="Longest time that requests in flight get after SIGTERM"
+    )
+
+    # --- clients
+    client_header_seconds: float = Field(
+        10.0, gt=0, description="Longest time for a request's head before 408"
+    )
+    client_body_seconds: float = Field(
+        10.0, gt=0, description="After this time a request body must have come at 1 KB/s, else 408"
+    )
+    client_idle_seconds: float = Field(
+        75.0, gt=0, description="An idle client connection is closed after this time"
+    )
+    connections_per_address: int = Field(
+        1000, ge=1, description="Client connections per address and process; EDGE_ADDRESSES exempt"
+    )
+    user_requests_per_second: float = Field(
+        50.0, gt=0, description="Requests per user and process; twice as many may come at once"
+    )
+    partner_requests_per_second: float = Field(
+        200.0, gt=0, description="Requests of all users of a partner, per process"
+    )
+
+    # --- upstreams
     read_deadline_seconds: float = Field(5.0, gt=0, description="Total time of one upstream read")
+    connect_seconds: float = Field(
+        2.0, gt=0, description="Longest time for an upstream connection to be made, TLS included"
+    )
     pool_wait_seconds: float = Field(
         0.25, gt=0, description="Longest wait for an upstream connection before 503"
     )
     upstream_connections: int = Field(100, ge=1, description="Connections per upstream and process")
+    upstream_idle_seconds: float = Field(
+        30.0, gt=0, description="An idle upstream connection is closed after this time"
+    )
+    upstream_ca_file: Path | None = Field(
+        None, description="Certificates that upstreams are verified by, instead of the system's"
+    )
+    legacy_connections: int = Field(
+        50, ge=1, description="Connections to Supabase per process, of its budget for users"
+    )
+    legacy_requests_per_second: float = Field(
+        500.0, gt=0, description="Requests to Supabase per process, of its budget for users"
+    )
+
+    # --- the PHI access record
+    access_log_folder: Path = Field(
+        Path(".run/access"), description="Folder of the PHI access record, one file per process"
+    )
+    access_log_key: SecretStr | None = Field(
+        None, description="Tags row ids in the PHI access record, 32 bytes or more"
+    )
 
     # --- flags
     flags_file: Path = Field(
@@ -141,7 +199,9 @@ class Settings(BaseSettings):
         "info", description="Lowest level logged"
     )
 
-    @field_validator("allowed_hosts", "cors_origins", "metrics_peers", mode="before")
+    @field_validator(
+        "allowed_hosts", "cors_origins", "metrics_peers", "edge_addresses", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -163,7 +223,7 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown service {', '.join(unknown)}; known: {', '.join(SERVICES)}")
         return value
 
-    @field_validator("internal_token_key", "cursor_key")
+    @field_validator("internal_token_key", "cursor_key", "access_log_key")
     @classmethod
     def _long_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MIN_KEY_BYTES:

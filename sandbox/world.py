@@ -224,6 +224,12 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         "LEGACY_PUBLISHABLE_KEY": secret("legacy_publishable_key", "sb_publishable_"),
         "INTERNAL_TOKEN_KEY": secret("internal_token_key"),
         "CURSOR_KEY": secret("cursor_key"),
+        "ACCESS_LOG_KEY": secret("access_log_key"),
+        "ACCESS_LOG_FOLDER": str(run / "access"),
+        # Benchmarks and tests ask as few users as fast as they can.
+        "USER_REQUESTS_PER_SECOND": str(settings.user_requests_per_second * 1000),
+        "PARTNER_REQUESTS_PER_SECOND": str(settings.partner_requests_per_second * 1000),
+        "LEGACY_REQUESTS_PER_SECOND": str(settings.legacy_requests_per_second * 1000),
         "FLAGS_SNAPSHOT_FILE": str(run / "flags.snapshot.json"),
         "KILL_SWITCH_FILE": str(run / "panic"),
     }

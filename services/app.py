@@ -13,9 +13,8 @@ from catalog.service import Service
 from routes import resources
 from routes.openapi import document
 from routes.refused import MethodNotAllowed, NoSuchRoute
-from runtime.identity import Verifier
 from runtime.internal_token import InternalTokens
-from runtime.issuer import issuer_keys, issuer_upstream
+from runtime.issuer import issuer_identities, issuer_keys, issuer_upstream
 from runtime.jwks import KeySet
 from runtime.postgres import create_pool
 from runtime.settings import Settings
@@ -34,12 +33,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     """
     upstream = issuer_upstream(settings)
     keys = keys or issuer_keys(settings, upstream)
-    shared = settings.token_hs256_secret
-    verifier = Verifier(
-        issuer=settings.need("token_issuer"),
-        keys=keys,
-        hs256_secret=shared.get_secret_value() if shared else None,
-    )
+    verifier = issuer_identities(settings, keys)
     internal_tokens = InternalTokens(settings.need_secret("internal_token_key"))
     cursor_key = settings.need_secret("cursor_key").encode()
     dsn = settings.service_database_url(service)
@@ -57,7 +51,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             pool=pool,
             pool_wait=settings.pool_wait_seconds,
             verifier=verifier,
-            keys=None if shared else keys,
+            keys=None if settings.token_hs256_secret else keys,
             internal=internal_tokens,
             cursor_key=cursor_key,
             openapi=openapi,

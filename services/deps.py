@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from catalog.service import Service
-from runtime.identity import Verifier
+from runtime.identity import Identity, Verifier
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeySet
 
@@ -17,7 +17,7 @@ class Deps:
     service: Service
     pool: asyncpg.Pool
     pool_wait: float
-    verifier: Verifier
+    verifier: Verifier[Identity]
     keys: KeySet | None
     internal: InternalTokens
     cursor_key: bytes

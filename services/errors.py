@@ -2,6 +2,7 @@
 
 Refused           routes.refused: the caller's side
 Busy              no database connection was free in time
+TooManyTokens     runtime.identity: too many forged tokens at the moment
 KeysUnavailable   runtime.jwks: no token can be judged, because the issuer's keys were never seen or are too old
 
 What PostgreSQL, its driver and the network raise is told apart by `code_of` and never shown: their texts hold values.
@@ -11,6 +12,7 @@ import asyncpg
 
 from routes.problem import PROBLEMS
 from routes.refused import MethodNotAllowed, Refused
+from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
 
 RETRY_AFTER_SECONDS = "1"
@@ -20,7 +22,7 @@ class Busy(Exception):
     """Nothing was asked of the database."""
 
 
-EXPECTED = (Refused, Busy, KeysUnavailable)
+EXPECTED = (Refused, Busy, TooManyTokens, KeysUnavailable)
 """Everything else is logged as an error."""
 
 _UNREACHABLE = (
@@ -39,7 +41,7 @@ def code_of(error: Exception) -> str:
     """The problem code of an error; `internal` for what nobody foresaw."""
     if isinstance(error, Refused):
         return error.code
-    if isinstance(error, Busy):
+    if isinstance(error, Busy | TooManyTokens):
         return "upstream_busy"
     # TimeoutError is an OSError.
     if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):

@@ -45,8 +45,8 @@ async def _keys(deps: Deps) -> str:
     if deps.keys is None:
         return _OK
     try:
-        # Any key id will do: to look it up, a set must be there. Fetches are rare however often this is asked.
-        await deps.keys.key("readiness")
+        # Fetches are rare however often this is asked.
+        await deps.keys.need()
     except KeysUnavailable:
         return "missing"
     return _OK

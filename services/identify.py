@@ -6,8 +6,8 @@ from routes.refused import Malformed, Unauthenticated
 from runtime.identity import Identity, TokenRefused, Verifier
 
 
-async def identify(request: Request, verifier: Verifier) -> Identity:
-    """The verified user. Raises Unauthenticated, for every reason alike; Malformed for two tokens; KeysUnavailable."""
+async def identify(request: Request, verifier: Verifier[Identity]) -> Identity:
+    """The verified user. Raises Unauthenticated, for every reason alike; Malformed for two tokens; TooManyTokens, KeysUnavailable."""
     given = request.headers.getlist("authorization")
     if len(given) > 1:
         raise Malformed
@@ -15,6 +15,9 @@ async def identify(request: Request, verifier: Verifier) -> Identity:
     if scheme.lower() != "bearer":
         raise Unauthenticated
     try:
-        return await verifier.verify(token)
+        identity = await verifier.verify(token.encode("latin-1"))
     except TokenRefused:
         raise Unauthenticated from None
+    if identity.is_anonymous:
+        raise Unauthenticated
+    return identity

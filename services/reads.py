@@ -85,7 +85,7 @@ def list_response(
     parts = [f'{{"items":[{items}]', f'"next":{_json(next_)}']
     if known is not None:
         parts.append(f'"known":{_json(known)}')
-    applied = {}
+    applied = {"x-banyan-rows": str(len(page.items))}
     if page.total is not None:
         parts.append(f'"total":{page.total}')
         applied["preference-applied"] = "count=exact"

@@ -52,6 +52,7 @@ value token_hs256_secret "$BANYAN" "$jwt"
 value legacy_publishable_key "$BANYAN" "$(random)"
 value internal_token_key "$BANYAN" "$(random)"
 value cursor_key "$BANYAN" "$(random)"
+value access_log_key "$BANYAN" "$(random)"
 
 # everysec would lose up to a second of acknowledged writes
 file valkey.conf "$VALKEY" <<CONF

@@ -408,11 +408,14 @@ async def id_of_last(visit: Visit, path: str) -> str:
 
 
 def side_of(world: Stack, correlation_id: str) -> str:
-    """Which side answered, by the gateway's own access log."""
-    log = next(process.log for process in world.processes if process.name == "gateway")
-    lines = Path(log).read_text(encoding="utf-8").splitlines()
-    side: str = next(json.loads(line)["side"] for line in lines if correlation_id in line)
-    return side
+    """Which side answered, by the PHI access record."""
+    records = [
+        json.loads(line)
+        for file in Path(world.environment["ACCESS_LOG_FOLDER"]).glob("gateway-*.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    (side,) = {record["side"] for record in records if record["correlation_id"] == correlation_id}
+    return str(side)
 
 
 async def bearer(request: Request) -> str:

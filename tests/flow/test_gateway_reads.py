@@ -1,8 +1,9 @@
 """One read through the whole pipeline: request in, what each side was asked, what came back. The sides are scripted."""
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,42 +13,77 @@ import structlog
 
 from catalog.service import Service
 from catalog.stage import Side, Stage
+from gateway.alarm import Alarm
 from gateway.app import Gateway
 from gateway.deps import Deps
 from gateway.legacy_side import LegacySide
+from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.overload import Overload
 from gateway.pipeline import plan_for
 from gateway.plan import Read
 from gateway.read import Reader
 from gateway.service_side import ServiceSide
+from gateway.user import User
 from routes import resources
+from runtime.accessrecord import problems, resource_tag
 from runtime.flagrule import By, Canonical, Override
 from runtime.flagset import EntityState, FlagSet, Scope, first_flag_set
 from runtime.flagsnapshot import Snapshot
 from runtime.identity import Identity, TokenRefused
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeysUnavailable
+from runtime.ratelimit import Budget
 from runtime.settings import Settings, load
-from runtime.upstream import Upstream
+from tests.fakes.scripted import Script, ScriptedUpstream
+from tests.fakes.wire import Wire
 
 pytestmark = pytest.mark.flow
 
 ROW = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 KEY = b"k" * 32
-Script = Callable[[httpx.Request], httpx.Response]
 
 
 class Verifier:
-    """A token is a role."""
+    """A token is a role; one that was seen is remembered."""
 
-    async def verify(self, token: str) -> Identity:
-        if token == "no-keys":
+    def __init__(self) -> None:
+        self.seen: dict[bytes, User] = {}
+
+    def remembered(self, token: bytes) -> User | None:
+        return self.seen.get(token)
+
+    async def verify(self, token: bytes) -> User:
+        if token == b"no-keys":
             raise KeysUnavailable
-        if token == "bug":
+        if token == b"bug":
             raise ZeroDivisionError("patient 7")
-        if token not in ("patient", "clinician", "compliance"):
+        if token not in (b"patient", b"clinician", b"compliance"):
             raise TokenRefused("unknown")
-        return Identity(sub=ROW, app_role=token)
+        return self.seen.setdefault(token, user(token.decode()))
+
+
+def user(role: str) -> User:
+    return User(Identity(sub=ROW, app_role=role), role.encode())
+
+
+class Records:
+    """The access log in memory; `works` is whether it can be written."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.works = True
+
+    def append(self, line: bytes, waiter: Any) -> None:
+        assert problems(line) == []
+        if self.works:
+            self.lines.append(json.loads(line))
+        if waiter is not None:
+            asyncio.get_running_loop().call_soon(waiter.recorded, self.works)
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -71,6 +107,7 @@ class World:
     asked: dict[str, list[str]]
     scripts: dict[str, Script]
     app: Gateway
+    records: Records
 
     async def get(self, path: str, role: str = "clinician", **headers: str) -> httpx.Response:
         return await self.client.get(path, headers={"authorization": f"Bearer {role}", **headers})
@@ -149,36 +186,45 @@ async def world(settings: Settings, request: pytest.FixtureRequest) -> AsyncIter
     asked: dict[str, list[str]] = {"legacy": [], "service": []}
     scripts: dict[str, Script] = {"legacy": status(500), "service": status(500)}
 
-    def side(name: str) -> httpx.MockTransport:
+    def script(name: str) -> Script:
         def handle(request: httpx.Request) -> httpx.Response:
             asked[name].append(f"{request.method} {request.extensions['target'].decode()}")
             return scripts[name](request)
 
-        return httpx.MockTransport(handle)
+        return handle
 
-    legacy = Upstream("legacy", "http://legacy", transport=side("legacy"))
-    compliance = Upstream("compliance", "http://compliance", transport=side("service"))
-    metrics = Metrics()
-    reader = Reader(
-        LegacySide(legacy, apikey="sb_publishable_x", unrepresentable=lambda e, c: None),
-        ServiceSide({Service.COMPLIANCE: compliance}, InternalTokens("k" * 32), KEY),
-        KEY,
-    )
-    flags = Flags(current=Snapshot(request.param, version=7, store="s"))
+    legacy = ScriptedUpstream("legacy", "http://legacy", script("legacy"))
+    compliance = ScriptedUpstream("compliance", "http://compliance", script("service"))
+    metrics, records = Metrics(), Records()
+    services = ServiceSide({Service.COMPLIANCE: compliance}, InternalTokens("k" * 32), KEY)
     deps = Deps(
         settings=settings,
-        verifier=Verifier(),  # type: ignore[arg-type]
-        flags=flags,  # type: ignore[arg-type]
-        reader=reader,
+        verifier=Verifier(),
+        flags=Flags(current=Snapshot(request.param, version=7, store="s")),
+        reader=Reader(
+            LegacySide(
+                legacy,
+                apikey="sb_publishable_x",
+                budget=Budget(per_second=1000, burst=1000),
+                unrepresentable=lambda e, c: None,
+            ),
+            services,
+            KEY,
+        ),
+        services=services,
+        limits=Limits(settings, metrics),
+        overload=Overload(),
+        records=records,  # type: ignore[arg-type]
         metrics=metrics,
+        alarm=Alarm(metrics, time.monotonic),
         cursor_key=KEY,
+        record_key=KEY,
         openapi=b"{}",
         clock=time.monotonic,
     )
-    app = Gateway(deps, (legacy, compliance))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield World(client=client, asked=asked, scripts=scripts, app=app)
+    app = Gateway(deps, feeds=(), upstreams=(legacy, compliance))
+    async with httpx.AsyncClient(transport=Wire(app), base_url="http://gateway") as client:
+        yield World(client=client, asked=asked, scripts=scripts, app=app, records=records)
     await app.stop()
 
 
@@ -240,7 +286,7 @@ async def test_a_failing_service_is_replaced_by_legacy_at_live(
         assert (await world.get(ITEM)).json()["status"] == "completed"
         assert [r["id"] for r in (await world.get("/v2/compliance")).json()["items"]] == [ROW]
     assert [line["event"] for line in logs].count("read.fell_back") == 2
-    assert {line["side"] for line in logs if line["event"] == "request"} == {"legacy"}
+    assert {line["side"] for line in world.records.lines} == {"legacy"}
 
 
 @staged(at(Stage.RAMP_DOWN), at(Stage.COMPLETE))
@@ -355,7 +401,7 @@ async def test_once_a_clinicians_calendar_has_moved_patients_look_at_both(world:
         ("compliance_tasks", "patient", Side.LEGACY, False),
     ):
         resource = next(r for r in resources() if r.entity == entity)
-        plan = plan_for(resource, Identity(sub=ROW, app_role=role), deps.flags.current, None)
+        plan = plan_for(resource, user(role), deps.flags.current, None)
         assert isinstance(plan, Read)
         assert (plan.side, plan.federated) == (side, federated)
 
@@ -363,9 +409,7 @@ async def test_once_a_clinicians_calendar_has_moved_patients_look_at_both(world:
 @staged(clinicians_at(Stage.SHADOW))
 async def test_while_no_calendar_has_moved_patients_read_legacy_alone(world: World) -> None:
     resource = next(r for r in resources() if r.entity == "appointments")
-    plan = plan_for(
-        resource, Identity(sub=ROW, app_role="patient"), world.app.deps.flags.current, None
-    )
+    plan = plan_for(resource, user("patient"), world.app.deps.flags.current, None)
     assert plan == Read(side=Side.LEGACY)
 
 
@@ -409,5 +453,74 @@ async def test_who_cannot_be_let_in(world: World, token: str, expected: int, cod
         answer = await world.get(ITEM, role=token)
     assert (answer.status_code, answer.json()["code"]) == (expected, code)
     assert "patient 7" not in answer.text
-    assert len([line for line in logs if line["event"] == "request"]) == 1
+    assert ("request.failed" in [line["event"] for line in logs]) == (expected == 500)
+    assert [line["status"] for line in world.records.lines] == [expected]
     assert world.asked == {"legacy": [], "service": []}
+
+
+@staged(at(Stage.LEGACY), at(Stage.COMPLETE))
+async def test_there_is_one_record_of_each_request(world: World) -> None:
+    world.scripts |= {"legacy": rows(task()), "service": service(item=200)}
+    await world.get(ITEM)
+    await world.get(ITEM, role="nobody")
+    await world.get("/v2/nothing")
+    await world.client.request("TRACE", "/v2/compliance")
+    item, stranger, nowhere, refused = world.records.lines
+    assert (item["sub"], item["action"], item["entity"]) == (ROW, "read", "compliance_tasks")
+    assert item["resource"] == resource_tag(KEY, "compliance_tasks", ROW)
+    assert (stranger["sub"], stranger["outcome"], stranger["code"]) == (
+        "anonymous",
+        "denied",
+        "unauthenticated",
+    )
+    assert (nowhere["status"], nowhere["route"]) == (404, "none")
+    assert (refused["status"], refused["method"]) == (405, "other")
+
+
+@staged(at(Stage.LEGACY))
+async def test_a_list_is_recorded_with_the_number_of_its_rows(world: World) -> None:
+    world.scripts["legacy"] = rows(task())
+    await world.get("/v2/compliance")
+    assert (world.records.lines[0]["action"], world.records.lines[0]["resource"]) == (
+        "search",
+        "many:1",
+    )
+
+
+@staged(at(Stage.LEGACY), at(Stage.COMPLETE))
+async def test_what_cannot_be_recorded_is_not_given(world: World) -> None:
+    world.scripts |= {"legacy": rows(task()), "service": service(item=200)}
+    world.records.works = False
+    answer = await world.get(ITEM)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_recorded")
+    assert answer.headers["retry-after"] == "1"
+    assert (await world.client.get("/healthz")).status_code == 200
+
+
+@staged(at(Stage.COMPLETE))
+async def test_a_request_too_many_has_to_wait(world: World) -> None:
+    world.scripts["service"] = service(item=200)
+    statuses = [(await world.get(ITEM)).status_code for _ in range(130)]
+    assert statuses[:100] == [200] * 100
+    assert 429 in statuses
+    line = next(line for line in world.records.lines if line["status"] == 429)
+    assert (line["outcome"], line["code"], line["sub"]) == ("denied", "rate_limited", ROW)
+
+
+@staged(at(Stage.COMPLETE))
+async def test_supabase_keys_are_no_users_and_a_secret_one_is_an_alarm(world: World) -> None:
+    rung = 0
+    for headers in (
+        {"apikey": "sb_publishable_x"},
+        {"apikey": "sb_publishable_x", "authorization": "Bearer sb_publishable_x"},
+        {"apikey": "sb_secret_x"},
+        {"authorization": "Bearer sb_secret_x"},
+    ):
+        with structlog.testing.capture_logs() as logs:
+            answer = await world.client.get(ITEM, headers=headers)
+        assert answer.status_code == 401
+        rung += "security.alarm" in [line["event"] for line in logs]
+        assert "sb_secret_x" not in str(logs)
+    assert rung == 1  # at most one line a second
+    assert world.app.deps.metrics.security_alerts.read() == {("service_key",): [2.0]}
+    assert world.asked["service"] == []

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import structlog
 
 from benchmarks.own_valkey import own_valkey
 from catalog.stage import Stage
@@ -16,7 +17,7 @@ from gateway.control import create_app
 from runtime import redis, settings
 from runtime.flagsnapshot import FlagUser, read_snapshot
 from runtime.flagstore import KEY
-from runtime.identity import Identity, TokenRefused
+from runtime.identity import Identity, TokenRefused, TooManyTokens
 from runtime.jwks import KeysUnavailable
 from tests.until import until_async
 
@@ -31,18 +32,24 @@ ROLES = {
     "connie": {"compliance"},
     "patient": set(),
     "stranger": {"some_other_role"},
+    "nobody": {"viewer"},
 }
 
 
 class Verifier:
     """A token is a name; its holder has the roles above."""
 
-    async def verify(self, token: str) -> Identity:
-        if token == "no-keys":
+    async def verify(self, token: bytes) -> Identity:
+        name = token.decode()
+        if name == "no-keys":
             raise KeysUnavailable
-        if token not in ROLES:
-            raise TokenRefused("unknown")
-        return Identity(sub=token, operator_roles=frozenset(ROLES[token]))
+        if name == "flood":
+            raise TooManyTokens
+        if name not in ROLES:
+            raise TokenRefused("service_key" if name == "a-service-key" else "unknown")
+        return Identity(
+            sub=name, operator_roles=frozenset(ROLES[name]), is_anonymous=name == "nobody"
+        )
 
 
 class Api:
@@ -116,6 +123,9 @@ PATHS = [
     ("GET", "/explain"),
     ("GET", "/history"),
     ("POST", "/panic"),
+    ("GET", "/revocations"),
+    ("POST", "/revocations"),
+    ("DELETE", "/revocations/1"),
     ("GET", "/there-is-nothing-here"),
     ("PATCH", "/flags"),
 ]
@@ -135,6 +145,36 @@ async def test_others_learn_nothing(api, method, path):
 
 async def test_without_the_issuers_keys_nobody_is_let_in_and_nobody_is_signed_out(api):
     await api.refused("keys_unavailable", "GET", "/flags", by="no-keys")
+
+
+async def test_a_flood_of_forged_tokens_is_a_reason_to_ask_again(api):
+    await api.refused("busy", "GET", "/flags", by="flood")
+
+
+async def test_users_without_an_account_are_nobody(api):
+    await api.refused("unauthenticated", "GET", "/flags", by="nobody")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer a-service-key"},
+        {"authorization": "Bearer sb_secret_x"},
+        {"authorization": "Bearer olga", "apikey": "sb_secret_x"},
+    ],
+    ids=["a token", "a bearer", "an apikey"],
+)
+async def test_a_key_to_everything_is_refused_and_raises_an_alert(api, headers):
+    with structlog.testing.capture_logs() as logged:
+        answer = await api.client.get("/flags", headers=headers)
+    assert answer.status_code == 401
+    alerts = [line for line in logged if line["log_level"] == "error"]
+    assert alerts == [{"event": "security.service_key", "log_level": "error", "source": "control"}]
+
+
+async def test_two_tokens_are_none(api):
+    headers = [("authorization", "Bearer olga"), ("authorization", "Bearer viewer")]
+    assert (await api.client.get("/flags", headers=headers)).status_code == 401
 
 
 async def test_health_needs_no_token(api):

@@ -11,8 +11,9 @@ import pytest
 from benchmarks.own_valkey import OwnValkey, own_valkey
 from catalog.stage import Stage
 from runtime import redis
+from runtime.documentfeed import Source
 from runtime.flagchange import Ramp, apply
-from runtime.flagfeed import FlagFeed, Source
+from runtime.flagfeed import FlagFeed
 from runtime.flagset import Scope, first_flag_set, write_flag_set
 from runtime.flagsnapshot import FlagUser, write_snapshot
 from runtime.flagstore import CHANNEL, KEY, VERSION_KEY

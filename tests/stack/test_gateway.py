@@ -14,6 +14,7 @@ from benchmarks.agreement import Agreement, Pair, compare, visible_as_in_legacy
 from benchmarks.world import GatewayProcess, everybody_at, gateway
 from catalog.stage import Stage
 from routes import resources
+from runtime.accessrecord import problems
 from runtime.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -178,7 +179,7 @@ async def test_what_is_not_yours_is_not_there(
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_other_methods(
     world: Stack, client: httpx.AsyncClient, url: str, method: str
 ) -> None:
@@ -364,9 +365,18 @@ async def test_ofrep_answers_the_callers_own_flags(
     assert huge.status_code == 413
 
 
-async def test_each_request_leaves_one_line_and_no_patient_in_it(
+def recorded(folder: Path) -> str:
+    """The one file of the PHI access record, which is its owner's alone."""
+    (file,) = folder.glob("gateway-*.jsonl")
+    assert file.stat().st_mode & 0o777 == 0o600
+    return file.read_text()
+
+
+async def test_each_request_leaves_one_record_and_no_patient_in_it(
     world: Stack, client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
+    environment = {**world.environment, "ACCESS_LOG_FOLDER": str(tmp_path)}
+    world = world.model_copy(update={"environment": environment})
     with gateway(world, tmp_path, name="lines", flags=everybody_at(Stage.LIVE)) as found:
         row = (
             await client.get(f"{found.url}/v2/submissions?limit=1", headers=bearer(world))
@@ -380,14 +390,20 @@ async def test_each_request_leaves_one_line_and_no_patient_in_it(
             f"{found.url}/v2/submissions?email=secret@mail.example", headers=bearer(world)
         )
         await client.get(f"{found.url}/v2/submissions/{NOBODYS}")
-    text = (tmp_path / "lines.log").read_text()
-    lines = [json.loads(line) for line in text.splitlines()]
-    requests = [
-        line for line in lines if line["event"] == "request" and line["route"].startswith("/v2/")
-    ]
-    assert [(line["status"], line["side"]) for line in requests] == [
+    log = (tmp_path / "lines.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    text = recorded(tmp_path)
+    assert [problem for line in text.splitlines() for problem in problems(line.encode())] == []
+    records = [json.loads(line) for line in text.splitlines()]
+    requests = [record for record in records if record["route"].startswith("/v2/")]
+    assert [(record["status"], record["side"]) for record in requests] == [
         (200, "both"), (200, "service"), (200, "both"), (400, "none"), (401, "none"),
     ]  # fmt: skip
+    assert [record["resource"].partition(":")[0] for record in requests] == [
+        "many", requests[1]["resource"], "many", "none", "none",
+    ]  # fmt: skip
+    assert re.fullmatch("[0-9a-f]{32}", requests[1]["resource"])
+    text += log
     assert not [line for line in lines if "dropped" in line]
     for value in (
         row["id"],

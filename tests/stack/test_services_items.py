@@ -222,6 +222,7 @@ def bad_tokens(issuer: Issuer) -> dict[str, dict[str, str]]:
         "other issuer": bearer(issuer.token(patient, iss=ISSUER + "/")),
         "other audience": bearer(issuer.token(patient, aud="anon")),
         "service key": bearer(issuer.token(patient, role="service_role")),
+        "without an account": bearer(issuer.token(patient, is_anonymous=True)),
         "other key": bearer(Issuer().token(patient)),
         "only headers": {"x-user-id": patient.sub, "x-role": "admin"},
         "the gateway's own": gateway_headers(Service.DIAGNOSTICS),

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from runtime.upstream import (
-    Reply,
-    Upstream,
+from runtime.upstream.errors import (
     UpstreamBroke,
     UpstreamBusy,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from runtime.upstream.reply import Reply
+from runtime.upstream.upstream import Upstream
 
 pytestmark = pytest.mark.stack
 

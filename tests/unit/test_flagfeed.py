@@ -9,8 +9,9 @@ import pytest
 import structlog
 
 from catalog.stage import Stage
+from runtime.documentfeed import Source, save
 from runtime.flagchange import Ramp, apply
-from runtime.flagfeed import FlagFeed, Source, save
+from runtime.flagfeed import FlagFeed
 from runtime.flagset import FlagSetInvalid, Scope, first_flag_set, write_flag_set
 from runtime.flagsnapshot import FlagUser, read_snapshot, write_snapshot
 from tests.until import until_async

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -22,14 +23,16 @@ NAME = "Zoë Nuñez"
 @pytest.fixture
 def out() -> Iterator[io.StringIO]:
     """Logs of a process as one stream; everything that configure changed is put back."""
-    stream, root, hook = io.StringIO(), logging.root, sys.excepthook
+    stream, root = io.StringIO(), logging.root
+    hooks = (sys.excepthook, sys.unraisablehook, threading.excepthook)
     kept = (root.handlers[:], root.level)
     with warnings.catch_warnings():
         configure("test", stream=stream)
         yield stream
     logging.captureWarnings(False)
-    root.handlers[:], sys.excepthook = kept[0], hook
+    root.handlers[:] = kept[0]
     root.setLevel(kept[1])
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
     structlog.reset_defaults()
 
 
@@ -114,3 +117,11 @@ def test_warnings_go_through_it_as_well(out: io.StringIO) -> None:
     (line,) = lines(out)
     assert line["logger"] == "py.warnings"
     assert NAME not in out.getvalue()
+
+
+def test_a_stream_that_was_closed_is_no_error(out: io.StringIO) -> None:
+    lines = configure("test", stream=out)
+    out.close()
+    structlog.get_logger().info("row.copied", count=3)
+    logging.root.warning("library")
+    assert lines.dropped == 2

@@ -5,6 +5,7 @@ import pytest
 
 from routes.problem import PROBLEMS
 from routes.refused import MethodNotAllowed, NotFound, Refused
+from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
 from services.errors import Busy, code_of, extra_headers
 
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.unit
     ("error", "code"),
     [
         (Busy(), "upstream_busy"),
+        (TooManyTokens(), "upstream_busy"),
         (KeysUnavailable(), "upstream_unreachable"),
         (NotFound(), "not_found"),
         (ConnectionRefusedError(), "upstream_unreachable"),

@@ -1,0 +1,31 @@
+"""What an operator has to look at: counted each time, and logged at most once a second, since anybody can cause it."""
+
+from collections.abc import Callable
+
+import structlog
+
+from gateway.metrics import Metrics
+
+log = structlog.get_logger("security")
+
+_SECONDS = 1.0
+
+
+class Alarm:
+    """One per process."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._logged_at: dict[str, float] = {}
+        self._unlogged: dict[str, int] = {}
+
+    def ring(self, what: str) -> None:
+        """`what` is a word of a closed set, such as `service_key`; nothing of the request belongs here."""
+        self._metrics.security_alerts.inc(what)
+        now, since = self._clock(), self._unlogged.get(what, 0) + 1
+        if now - self._logged_at.get(what, float("-inf")) < _SECONDS:
+            self._unlogged[what] = since
+            return
+        self._logged_at[what], self._unlogged[what] = now, 0
+        log.error("security.alarm", reason=what, count=since)
