@@ -1,6 +1,6 @@
-"""`python -m benchmarks run TOPIC [--json] [--size small]`, `python -m benchmarks scoreboard`.
+"""`python -m benchmarks run TOPIC [--part NAME] [--json] [--size small]`, `python -m benchmarks scoreboard`.
 
-A claim is printed as soon as it is measured. Exit 1 if any does not hold, 2 for a topic that is not there.
+A claim is printed as soon as it is measured. Exit 1 if any does not hold, 2 for a topic or part that is not there.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 from benchmarks.claim import Claim
 from benchmarks.scoreboard import write_scoreboard
 from benchmarks.size import Size
-from benchmarks.topics import topics
+from benchmarks.topics import Run, parts, topics
 from runtime.logs import configure
 
 
@@ -21,23 +21,35 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("run", help="measure one topic")
     one.add_argument("topic", choices=sorted(known))
+    one.add_argument("--part", metavar="NAME", help="one part of it, for topics that have parts")
     everything = commands.add_parser("scoreboard", help="measure all, write docs/scoreboard.md")
     for command in (one, everything):
         command.add_argument("--json", action="store_true", help="one JSON line per claim")
         command.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     options = parser.parse_args(argv)
     configure("benchmarks", level="error", stream=sys.stderr)  # standard output is for claims
-    wanted = [options.topic] if options.command == "run" else sorted(known)
+    wanted = [known[topic] for topic in sorted(known)]
+    if options.command == "run":
+        wanted = [_one(parser, options.topic, options.part)]
     claims = asyncio.run(_measure(wanted, options.size, as_json=options.json))
     if options.command == "scoreboard":
         write_scoreboard(claims, options.size)
     return 0 if all(claim.ok for claim in claims) else 1
 
 
-async def _measure(wanted: list[str], size: Size, *, as_json: bool) -> list[Claim]:
+def _one(parser: argparse.ArgumentParser, topic: str, part: str | None) -> Run:
+    if part is None:
+        return topics()[topic]
+    known = parts(topic)
+    if part not in known:
+        parser.error(f"{topic} has no part {part}; it has {', '.join(known) or 'none'}")
+    return known[part]
+
+
+async def _measure(wanted: list[Run], size: Size, *, as_json: bool) -> list[Claim]:
     claims = []
-    for topic in wanted:
-        async for claim in topics()[topic](size):
+    for run in wanted:
+        async for claim in run(size):
             claims.append(claim)
             print(json.dumps(claim.json()) if as_json else _line(claim), flush=True)
     return claims

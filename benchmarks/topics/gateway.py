@@ -1,18 +1,21 @@
-"""The gateway's reads: both sides agree, everybody sees what Supabase would show, federated lists lose nothing, flags hold."""
+"""The gateway in parts: its reads (both sides agree, everybody sees what Supabase would show, federated lists lose
+nothing), its flags, what a request costs, whom it lets in, what it records, what it refuses, what it survives."""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from benchmarks import flags
+from benchmarks import auth, differential, faults, flags, fuzz, records, security
 from benchmarks.agreement import Agreement, Pair, compare, visible_as_in_legacy
 from benchmarks.claim import Claim
+from benchmarks.cost import run as cost
 from benchmarks.size import Size
+from benchmarks.topics import Run
 from benchmarks.walks import Gateways, walk
 from benchmarks.world import everybody_at, gateway, sandbox
 from catalog.stage import Stage
@@ -24,7 +27,13 @@ _AT_ONCE = 4
 
 
 async def run(size: Size) -> AsyncIterator[Claim]:
-    """Needs nothing that runs: brings a sandbox of its own."""
+    """Every part. Needs nothing that runs: each brings its own."""
+    for part in PARTS.values():
+        async for claim in part(size):
+            yield claim
+
+
+async def _reads(size: Size) -> AsyncIterator[Claim]:
     with tempfile.TemporaryDirectory(prefix="banyan-bench-") as name, ExitStack() as running:
         folder = Path(name)
         stack = running.enter_context(sandbox(folder, scale=size.of(200, 60)))
@@ -40,8 +49,20 @@ async def run(size: Size) -> AsyncIterator[Claim]:
         yield await _visibility(world)
         async for claim in _walks(world, walks=size.of(2000, 20)):
             yield claim
-    async for claim in flags.run(size):
-        yield claim
+
+
+PARTS: Mapping[str, Run] = {
+    "reads": _reads,
+    "flags": flags.run,
+    "cost": cost.run,
+    "auth": auth.run,
+    "records": records.run,
+    "security": security.run,
+    "fuzz": fuzz.run,
+    "faults": faults.run,
+    "differential": differential.run,
+}
+"""What `--part` can name, in the order in which `run` goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
