@@ -31,6 +31,8 @@ log = structlog.get_logger("gateway")
 LEFT = 499
 """Status in records and counts of a request whose client did not wait for the answer."""
 _ROWS = b"x-banyan-rows"
+_RETRIED = b"x-retry-count"
+"""supabase-js repeats reads by itself and says so: such a repetition is charged to the retry budget."""
 _PASSED_HEADERS = frozenset({b"content-encoding", b"etag", b"preference-applied"})
 _WANTED = _PASSED_HEADERS | {b"content-type", b"content-length", _ROWS}
 _NO_STORE_LINE = encode_lines((NO_STORE,))
@@ -91,7 +93,11 @@ class Call:
         if isinstance(answer, Forward):
             self._upstream, self._instead = answer.upstream.name, answer.instead
             self._exchange = answer.upstream.begin_head(
-                "GET", answer.head, self, echo=self.facts.correlation_id.encode()
+                "GET",
+                answer.head,
+                self,
+                echo=self.facts.correlation_id.encode(),
+                repeated=self.request is not None and _RETRIED in self.request.headers,
             )
             if self._done:
                 self._exchange.cancel()
@@ -166,6 +172,19 @@ class Call:
         exchange = self._exchange
         if end or status not in (200, 304):
             self._exchange = None  # they hold each other, and should not wait for the collector
+        try:
+            self._answered(status, headers, data, end, exchange)
+        except Exception as error:  # noqa: BLE001 - the edge, see `begin`
+            self._surprise(error)
+
+    def _answered(
+        self,
+        status: int,
+        headers: list[Header],
+        data: bytes,
+        end: bool,
+        exchange: Exchange | None,
+    ) -> None:
         kept, content_type, length = self._kept(headers)
         if status not in (200, 304):
             if not self._may_say(status, content_type):

@@ -118,7 +118,8 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Processes of the data plane that share the port"
     )
     metrics_folder: Path | None = Field(
-        None, description="Where processes of one group leave their counts for each other"
+        None,
+        description="Where a group of processes makes the folder of its counts; default: the temporary folder",
     )
     drain_seconds: float = Field(
         30.0, gt=0, description="Longest time that requests in flight get after SIGTERM"
@@ -157,7 +158,7 @@ class Settings(BaseSettings):
         30.0, gt=0, description="An idle upstream connection is closed after this time"
     )
     upstream_ca_file: Path | None = Field(
-        None, description="Certificates that upstreams are verified by, instead of the system's"
+        None, description="Certificates that upstreams are verified by, beside the system's"
     )
     legacy_connections: int = Field(
         50, ge=1, description="Connections to Supabase per process, of its budget for users"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import auth, differential, faults, flags, fuzz, records, security
+from benchmarks import auth, differential, faults, flags, framing, fuzz, records, security
 from benchmarks.agreement import Agreement, Pair, compare, visible_as_in_legacy
 from benchmarks.claim import Claim
 from benchmarks.cost import run as cost
@@ -59,6 +59,7 @@ PARTS: Mapping[str, Run] = {
     "records": records.run,
     "security": security.run,
     "fuzz": fuzz.run,
+    "framing": framing.run,
     "faults": faults.run,
     "differential": differential.run,
 }

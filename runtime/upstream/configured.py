@@ -26,14 +26,17 @@ def upstream(settings: Settings, name: str, url: str, *, connections: int) -> Up
 
 
 def client_context(authorities: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, with verification of certificate and host name; by the system's authorities unless others are named.
+    """TLS 1.2 or newer, with verification of certificate and host name by the system's authorities and those named.
 
     Raises SettingsError.
     """
-    try:
-        context = ssl.create_default_context(cafile=authorities)
-    except OSError as error:
-        raise SettingsError([f"UPSTREAM_CA_FILE: {authorities}: {error.strerror}"]) from None
+    context = ssl.create_default_context()
+    if authorities is not None:
+        try:
+            context.load_verify_locations(cafile=authorities)
+        except OSError as error:
+            reason = error.strerror or "holds no certificate"
+            raise SettingsError([f"UPSTREAM_CA_FILE: {authorities}: {reason}"]) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -176,8 +176,11 @@ class Upstream:
         streamed: int | None = None,
         deadline: float | None = None,
         echo: bytes | None = None,
+        repeated: bool = False,
     ) -> Exchange:
         """`begin` with what `start` gives and further lines already joined, without the last line's end.
+
+        `repeated`: the caller has sent this before, and says so.
 
         Whoever joins them vouches for them: a line end in a value would begin another header. The gateway's come from a
         parser that lets none through, and looking for them again is a twentieth of what a request costs.
@@ -204,7 +207,10 @@ class Upstream:
             streamed=streamed,
             ended_by=self._cancelled,
         )
-        self.retries.request()
+        if repeated:
+            self.retries.repeated()
+        else:
+            self.retries.request()
         self._attempt(exchange)
         return exchange
 

@@ -33,6 +33,7 @@ class ScriptedUpstream(Upstream):
     def __init__(self, name: str, base_url: str, script: Script) -> None:
         super().__init__(name, base_url)
         self._script = script
+        self.declared_repeats = 0
 
     @override
     def begin_head(
@@ -45,7 +46,9 @@ class ScriptedUpstream(Upstream):
         streamed: int | None = None,
         deadline: float | None = None,
         echo: bytes | None = None,
+        repeated: bool = False,
     ) -> Exchange:
+        self.declared_repeats += repeated
         loop = asyncio.get_running_loop()
         exchange = Exchange(
             method,

@@ -524,3 +524,24 @@ async def test_supabase_keys_are_no_users_and_a_secret_one_is_an_alarm(world: Wo
     assert rung == 1  # at most one line a second
     assert world.app.deps.metrics.security_alerts.read() == {("service_key",): [2.0]}
     assert world.asked["service"] == []
+
+
+@staged(at(Stage.COMPLETE))
+async def test_a_repetition_that_says_so_is_charged_to_the_retry_budget(world: World) -> None:
+    world.scripts["service"] = service(item=200)
+    await world.get(ITEM)
+    await world.get(ITEM, **{"x-retry-count": "1"})
+    compliance = next(r for r in resources() if r.entity == "compliance_tasks")
+    upstream = world.app.deps.services.of(compliance)
+    assert isinstance(upstream, ScriptedUpstream)
+    assert upstream.declared_repeats == 1
+
+
+@staged(at(Stage.COMPLETE))
+async def test_a_mistake_of_ours_amid_an_answer_is_a_500_and_no_silence(world: World) -> None:
+    world.scripts["service"] = lambda request: reply(200, {}, **{"content-length": "patient 7"})
+    with structlog.testing.capture_logs() as logs:
+        answer = await world.get(ITEM)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "request.failed" in [line["event"] for line in logs]
+    assert [line["status"] for line in world.records.lines] == [500]

@@ -390,6 +390,31 @@ async def test_a_generators_body_is_chunked_and_its_mistakes_come_back() -> None
     assert got[:2] == [b"abc", b""]
 
 
+async def test_a_body_that_fails_behind_the_head_of_the_answer_ends_the_exchange_at_once() -> None:
+    fail = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        await peer.end()
+
+    async def failing() -> AsyncIterator[bytes]:
+        yield b"a"
+        await fail.wait()
+        raise ValueError("the caller's own")
+
+    async with (
+        serving(script) as here,
+        client(here) as http,
+        http.stream("POST", "/x", content=failing()) as response,
+    ):
+        assert here.upstream.connections == 1
+        fail.set()
+        await soon(lambda: here.upstream.connections == 0)
+        with pytest.raises(ValueError, match="the caller's own"):
+            await response.aread()
+
+
 @pytest.mark.parametrize("announced", ["2", "4", "x"])
 async def test_a_body_of_the_wrong_length_is_a_protocol_error_of_ours(announced: str) -> None:
     async def three() -> AsyncIterator[bytes]:
