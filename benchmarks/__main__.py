@@ -9,7 +9,7 @@ import json
 import sys
 
 from benchmarks.claim import Claim
-from benchmarks.scoreboard import write_scoreboard
+from benchmarks.scoreboard import record
 from benchmarks.size import Size
 from benchmarks.topics import Run, parts, topics
 from runtime.logs import configure
@@ -22,18 +22,22 @@ def main(argv: list[str] | None = None) -> int:
     one = commands.add_parser("run", help="measure one topic")
     one.add_argument("topic", choices=sorted(known))
     one.add_argument("--part", metavar="NAME", help="one part of it, for topics that have parts")
+    one.add_argument("--record", action="store_true", help="put its claims on docs/scoreboard.md")
     everything = commands.add_parser("scoreboard", help="measure all, write docs/scoreboard.md")
     for command in (one, everything):
         command.add_argument("--json", action="store_true", help="one JSON line per claim")
         command.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL)
     options = parser.parse_args(argv)
+    recorded = options.command == "scoreboard" or options.record
+    if recorded and options.size is not Size.FULL:
+        parser.error("only claims of full size are recorded")
     configure("benchmarks", level="error", stream=sys.stderr)  # standard output is for claims
     wanted = [known[topic] for topic in sorted(known)]
     if options.command == "run":
         wanted = [_one(parser, options.topic, options.part)]
     claims = asyncio.run(_measure(wanted, options.size, as_json=options.json))
-    if options.command == "scoreboard":
-        write_scoreboard(claims, options.size)
+    if recorded:
+        record(claims, keep=options.command == "run")
     return 0 if all(claim.ok for claim in claims) else 1
 
 
