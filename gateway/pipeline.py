@@ -90,8 +90,7 @@ def _resource(request: Request, user: User, found: Match, facts: Facts, deps: De
     """A /v2 read by a known user: which side answers, and what it is asked."""
     facts.user = user
     deps.limits.take(user)
-    stage, plan = deps.plans.of(found.resource, user, deps.flags.current)
-    facts.stage = stage.value
+    facts.stage, plan = deps.plans.of(found.resource, user, deps.flags.current)
     if found.item is not None:
         facts.resource = _tag(found, deps)
     if plan is not None and plan.side is Side.SERVICE and (facts.single or not plan.federated):

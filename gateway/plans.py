@@ -12,21 +12,21 @@ class Plans:
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
-        self._known: dict[tuple[str, Stage, bool], Read | None] = {}
+        self._known: dict[tuple[str, Stage, bool], tuple[str, Read | None]] = {}
 
-    def of(self, resource: Resource, user: User, snapshot: Snapshot) -> tuple[Stage, Read | None]:
-        """The user's stage and plan; no plan for an entity whose partitions are split, where the query decides, too."""
+    def of(self, resource: Resource, user: User, snapshot: Snapshot) -> tuple[str, Read | None]:
+        """The word of the user's stage, and the plan; no plan for an entity whose partitions are split, where the query decides, too."""
         if snapshot is not self._snapshot:
             self._snapshot, self._known = snapshot, {}
         stage = snapshot.stage(resource.entity, user.flags)
         key = (resource.path, stage, user.by_home)
         try:
-            return stage, self._known[key]
+            return self._known[key]
         except KeyError:
             split = resource.asset.partition and snapshot.split_partitions(resource.entity)
             plan = None if split else whole_plan(resource, user, snapshot)
-            self._known[key] = plan
-            return stage, plan
+            self._known[key] = found = (stage.value, plan)
+            return found
 
 
 def whole_plan(resource: Resource, user: User, snapshot: Snapshot) -> Read:

@@ -36,7 +36,7 @@ def test_a_remembered_plan_is_the_plan(stage: Stage, role: str) -> None:
     plans, snapshot, asker = Plans(), everybody(stage), user(role)
     for _ in range(2):
         for resource in resources():
-            expected = (stage, whole_plan(resource, asker, snapshot))
+            expected = (stage.value, whole_plan(resource, asker, snapshot))
             assert plans.of(resource, asker, snapshot) == expected
 
 
