@@ -16,7 +16,7 @@ from gateway.edge.connection import ClientConnection
 from gateway.edge.request import Request
 from gateway.errors import EXPECTED, code_of, extra_headers
 from gateway.facts import Facts
-from gateway.pipeline import Forward, handle
+from gateway.pipeline import PLAIN, Forward, handle
 from gateway.response import NO_STORE, Header, Response, encode_head, encode_lines
 from gateway.service_side import refusal
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
@@ -75,7 +75,7 @@ class Call:
 
     def begin(self, request: Request) -> None:
         try:
-            if self._deps.overload.shed():
+            if self._deps.overload.shed() and request.path not in PLAIN:
                 self._deps.metrics.shed.inc("queue")
                 self._problem("overloaded")
             elif cors.is_preflight(request):
@@ -323,7 +323,9 @@ class Call:
         )
 
     def _end(self, status: int, data: bytes) -> None:
-        """The answer's last bytes, which wait for the record."""
+        """The answer's last bytes, which wait for the record. Whoever comes second (the client has left) is not heard."""
+        if self._done:
+            return
         self._held = data
         self._finish(status, _outcome(status), self)
 

@@ -274,7 +274,7 @@ def _respond(answer: Answer, facts: Facts) -> Response:
 
 
 def _beside(request: Request, facts: Facts, deps: Deps) -> Answering:
-    if request.path in _PLAIN:
+    if request.path in PLAIN:
         return _plain(request, facts, deps)
     if request.path.startswith(ofrep.PREFIX):
         return _own_flags(request, facts, deps)
@@ -296,7 +296,8 @@ async def _own_flags(request: Request, facts: Facts, deps: Deps) -> Response:
     return Response(status=answer.status, body=answer.body, headers=tuple(answer.headers))
 
 
-_PLAIN = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/v2/openapi.json"})
+PLAIN = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/v2/openapi.json"})
+"""Pages without a user; never shed, or whoever watches an overloaded process would end it."""
 
 
 def _plain(request: Request, facts: Facts, deps: Deps) -> Response:

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from typing_extensions import override
 
+from gateway.edge.address import canonical
 from gateway.edge.body import ClientGone
 from gateway.edge.clients import LEAST_BODY_BYTES_PER_SECOND, Clients
 from gateway.edge.head import Heads
@@ -130,7 +131,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else ""
+        self.address = canonical(peer[0]) or "" if isinstance(peer, tuple) else ""
         self._reader = RequestReader(self._heads, self.address, proceed=self._proceed)
         if not self._clients.admit(self):
             self._closed = True

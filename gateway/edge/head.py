@@ -4,8 +4,8 @@ The rules are http-rules section 1. Pure; the table of accepted Host values grow
 """
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 
+from gateway.edge.address import canonical
 from gateway.edge.request import Request
 from gateway.edge.target import check_target
 from routes.refused import (
@@ -183,7 +183,4 @@ def _forwarded_for(
     """The last address, which the edge itself wrote; None if it is none."""
     values = [value for name, value in repeated if name == b"x-forwarded-for"]
     value = values[-1] if values else headers.get(b"x-forwarded-for", b"")
-    try:
-        return str(ip_address(value.rpartition(b",")[2].strip().decode("ascii")))
-    except ValueError:
-        return None
+    return canonical(value.rpartition(b",")[2].strip().decode("latin-1"))

@@ -15,7 +15,10 @@ from catalog.service import Service
 from catalog.stage import Side, Stage
 from gateway.alarm import Alarm
 from gateway.app import Gateway
+from gateway.call import Call
 from gateway.deps import Deps
+from gateway.edge.connection import ClientConnection
+from gateway.facts import Facts
 from gateway.legacy_side import LegacySide
 from gateway.limits import Limits
 from gateway.metrics import Metrics
@@ -35,8 +38,9 @@ from runtime.internal_token import InternalTokens
 from runtime.jwks import KeysUnavailable
 from runtime.ratelimit import Budget
 from runtime.settings import Settings, load
+from runtime.upstream.errors import UpstreamBroke
 from tests.fakes.scripted import Script, ScriptedUpstream
-from tests.fakes.wire import Wire
+from tests.fakes.wire import MemoryTransport, Wire
 
 pytestmark = pytest.mark.flow
 
@@ -545,3 +549,30 @@ async def test_a_mistake_of_ours_amid_an_answer_is_a_500_and_no_silence(world: W
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "request.failed" in [line["event"] for line in logs]
     assert [line["status"] for line in world.records.lines] == [500]
+
+
+@staged(at(Stage.COMPLETE))
+async def test_an_overloaded_gateway_refuses_users_and_still_says_that_it_lives(
+    world: World,
+) -> None:
+    world.scripts["service"] = service(item=200)
+    world.app.deps.overload.shedding.share = 0.95
+    statuses = {(await world.get(ITEM)).status_code for _ in range(10)}
+    assert 503 in statuses
+    for _ in range(10):
+        assert (await world.client.get("/healthz")).status_code == 200
+
+
+@staged(at(Stage.COMPLETE))
+async def test_whoever_leaves_leaves_one_record_whatever_comes_later(world: World) -> None:
+    gateway, transport = world.app, MemoryTransport()
+    client = ClientConnection(gateway, gateway.clients, gateway.heads)
+    client.connection_made(transport)
+    client.data_received(f"GET {ITEM} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    facts = Facts("01987654-1234-7abc", False, "GET", "")
+    call = Call(None, facts, client, gateway.deps, head=False)
+    call.gone()
+    call.fail(UpstreamBroke("compliance"))
+    statuses = [line["status"] for line in world.records.lines]
+    assert statuses == [401, 499]
+    client.connection_lost(None)
