@@ -52,7 +52,7 @@ def read_answer(data: bytes, *, head: bool = False) -> tuple[Answer, int] | None
     if matched is None:
         raise Unreadable("status line")
     status = int(matched[1])
-    headers = tuple(_field(line) for line in lines)
+    headers = tuple(read_field(line) for line in lines)
     if status < 200:
         return Answer(status=status, headers=headers, body=b""), end + 4
     found = _body(data, end + 4, headers, bodiless=head or status in (204, 304))
@@ -62,7 +62,8 @@ def read_answer(data: bytes, *, head: bool = False) -> tuple[Answer, int] | None
     return Answer(status=status, headers=headers, body=body), position
 
 
-def _field(line: bytes) -> Header:
+def read_field(line: bytes) -> Header:
+    """A header or trailer line, its name in lower case. Raises Unreadable."""
     matched = _FIELD.fullmatch(line)
     if matched is None:
         raise Unreadable("header field")

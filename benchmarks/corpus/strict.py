@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import h11
 
-from benchmarks.corpus.line import Header, Unreadable
+from benchmarks.corpus.line import Header, Unreadable, read_field
 
 # RFC 9112 section 3 lets a reader split at any number of blanks; what our gateway sends has one, as h11 checks.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([!-~]+) +HTTP/1\.([01])", re.ASCII)
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)", re.ASCII)
 _DIGITS = re.compile(rb"[0-9]{1,18}", re.ASCII)
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\t\x20-\x7e\x80-\xff]*)?)", re.ASCII)
 _LONGEST_HEAD = 128 * 1024
@@ -59,7 +58,7 @@ def read_request(data: bytes, start: int = 0) -> tuple[Seen, int] | None:
     matched = _REQUEST_LINE.fullmatch(first)
     if matched is None:
         raise Unreadable("request line")
-    headers = tuple(_field(line) for line in lines)
+    headers = tuple(read_field(line) for line in lines)
     old = matched[3] == b"0"
     found = _body(data, end + 4, headers, old=old)
     if found is None:
@@ -73,13 +72,6 @@ def read_request(data: bytes, start: int = 0) -> tuple[Seen, int] | None:
         raw=data[begin:position],
         old=old,
     ), position
-
-
-def _field(line: bytes) -> Header:
-    matched = _FIELD.fullmatch(line)
-    if matched is None:
-        raise Unreadable("header field")
-    return matched[1].lower(), matched[2].rstrip(b" \t")
 
 
 def _body(
@@ -128,7 +120,7 @@ def _trailers(data: bytes, at: int, body: bytes) -> tuple[bytes, int] | None:
             return None
         if line == at:
             return body, at + 2
-        _field(data[at:line])
+        read_field(data[at:line])
         at = line + 2
 
 
