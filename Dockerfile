@@ -16,6 +16,15 @@ COPY . .
 RUN /venv/bin/pip install --no-deps .
 
 
+# The data plane's compiled form (runtime/compiled/), for the same sources. The compiler and mypy stay in this stage.
+FROM python:3.11-bookworm AS compiled
+COPY --from=build /venv /venv
+COPY --from=build /src /src
+WORKDIR /src
+RUN /venv/bin/pip install --no-cache-dir --only-binary :all: -c constraints.txt mypy setuptools \
+ && /venv/bin/python -m runtime.compiled.build
+
+
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -27,6 +36,7 @@ RUN groupadd --system --gid 10001 banyan \
  && install -d -o banyan -g banyan /app /app/.run
 WORKDIR /app
 COPY --from=build /venv /venv
+COPY --from=compiled /src/.compiled /venv/lib/python3.11/site-packages/.compiled
 COPY config config
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -1,5 +1,5 @@
-# The four things one types. Each makes .venv when it is missing: with uv if there is one, else venv and pip.
-.PHONY: help up test check scoreboard
+# The five things one types. Each makes .venv when it is missing: with uv if there is one, else venv and pip.
+.PHONY: help up test check scoreboard compiled
 .DEFAULT_GOAL := help
 
 # The interpreter that .venv is made from; another one: make up PYTHON=python3.12
@@ -11,6 +11,7 @@ help:
 	@echo "make test        every tier this machine can run; STRICT=1 makes a skip a failure, ARGS='-k word' go to pytest"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make scoreboard  measure every claim, write docs/scoreboard.md"
+	@echo "make compiled    the data plane as machine code, half as expensive; needs a C compiler. The next gateway takes it"
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -38,6 +39,9 @@ check: .venv/.installed
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/hadolint Dockerfile
+
+compiled: .venv/.installed
+	$(PY) -m runtime.compiled.build
 
 scoreboard: .venv/.installed
 	$(PY) -m benchmarks scoreboard

@@ -1,9 +1,12 @@
 """The composition root of the data plane, and the server that client connections talk to."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+import structlog
 
 from catalog.service import Service
 from gateway.alarm import Alarm
@@ -13,6 +16,7 @@ from gateway.edge.clients import Clients, Patience
 from gateway.edge.connection import ClientConnection
 from gateway.edge.head import Heads
 from gateway.edge.request import Request
+from gateway.edge.served import ServedConnection
 from gateway.facts import Facts
 from gateway.legacy_side import LEGACY, LegacySide
 from gateway.limits import BURST_SECONDS, Limits
@@ -27,6 +31,7 @@ from routes.refused import Unclear
 from runtime import logs
 from runtime.accesslog import AccessLog
 from runtime.accessrecord import OTHER
+from runtime.compiled.form import Form, form_of
 from runtime.correlation import correlation_id, uuid7
 from runtime.flagfeed import FlagFeed
 from runtime.internal_token import InternalTokens
@@ -36,6 +41,11 @@ from runtime.revocationfeed import RevocationFeed
 from runtime.settings import Settings
 from runtime.upstream.configured import upstream
 from runtime.upstream.upstream import Upstream
+
+log = structlog.get_logger("gateway")
+
+FORM = form_of(sys.modules[Call.__module__])
+"""What this process runs (runtime/compiled/): each of the compiled modules, or none."""
 
 
 def create_app(settings: Settings) -> "Gateway":
@@ -116,6 +126,9 @@ class Feed(Protocol):
 class Gateway:
     """Answers clear requests and refuses the others; each gets exactly one record and one correlation id."""
 
+    protocol = ServedConnection
+    """What uvicorn makes for each connection."""
+
     def __init__(self, deps: Deps, *, feeds: Sequence[Feed], upstreams: Sequence[Upstream]) -> None:
         settings = deps.settings
         self.deps = deps
@@ -174,6 +187,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Learn the flags and the revocations; from then on the gateway can answer."""
+        log.info("gateway.form", form=FORM)
         for feed in self._feeds:
             await feed.start()
         self.deps.records.open()
@@ -208,6 +222,12 @@ class Gateway:
         deps, metrics = self.deps, self.deps.metrics
         metrics.watch_flags(
             lambda: deps.flags.current.version, lambda: deps.flags.staleness_seconds
+        )
+        metrics.watch(
+            "banyan_compiled",
+            "1 where every process runs the compiled form of the data plane",
+            lambda: float(FORM is Form.COMPILED),
+            across=min,
         )
         metrics.watch(
             "banyan_client_connections", "Open client connections", lambda: len(self.clients)

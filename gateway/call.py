@@ -4,6 +4,7 @@ The answer's last byte waits for the PHI access record (decisions.md 34). An ans
 by callbacks: no task, no copy of a context. Everything that needs more than one question runs in a task.
 """
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,7 +17,7 @@ from gateway.edge.connection import ClientConnection
 from gateway.edge.request import Request
 from gateway.errors import EXPECTED, code_of, extra_headers
 from gateway.facts import Facts
-from gateway.pipeline import PLAIN, Forward, handle
+from gateway.pipeline import PLAIN, Forward, Instead, handle
 from gateway.response import NO_STORE, Header, Response, encode_head, encode_lines
 from gateway.service_side import refusal
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
@@ -41,17 +42,23 @@ _NO_STORE_LINE = encode_lines((NO_STORE,))
 class Call:
     """Made per request. After `begin` it lives by what the client, the upstream and the record sink tell it."""
 
-    # See Facts: what most requests never change stands on the class.
-    _exchange: Exchange | None = None
-    _upstream = ""
-    _instead: Any = None
-    _task: Any = None
-    _held = b""
-    _status = 0
-    _sent = False
-    """Part of the answer is out."""
-    _chunked = False
-    _done = False
+    __slots__ = (
+        "_began",
+        "_chunked",
+        "_client",
+        "_deps",
+        "_done",
+        "_exchange",
+        "_held",
+        "_instead",
+        "_is_head",
+        "_sent",
+        "_status",
+        "_task",
+        "_upstream",
+        "facts",
+        "request",
+    )
 
     def __init__(
         self,
@@ -69,6 +76,15 @@ class Call:
         self._client = client
         self._deps = deps
         self._began = deps.clock()
+        self._exchange: Exchange | None = None
+        self._upstream = ""
+        self._instead: Instead | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._held = b""
+        self._status = 0
+        self._sent = False
+        """Part of the answer is out."""
+        self._chunked = self._done = False
         deps.running.calls.add(self)
 
     # --- the way
@@ -207,8 +223,9 @@ class Call:
     def _may_say(self, status: int, content_type: bytes | None) -> bool:
         """Whether the service tells the caller by itself that it refuses: in a problem document. Else we have seen to it."""
         missing = status == 404 and self.facts.single
-        if missing and self._instead is not None:
-            self._ask_instead(None)
+        instead = self._instead
+        if missing and instead is not None:
+            self._ask(instead, None)
         elif missing and content_type != MEDIA_TYPE:
             self.fail(NotFound())
         elif not missing and (status != 400 or content_type != MEDIA_TYPE):
@@ -264,13 +281,15 @@ class Call:
 
     def _not_answered(self, error: Exception) -> None:
         """Of the answer nothing has been sent."""
-        if self._instead is not None and isinstance(error, UpstreamError):
-            self._ask_instead(error)
+        instead = self._instead
+        if instead is not None and isinstance(error, UpstreamError):
+            self._ask(instead, error)
         else:
             self.fail(error)
 
-    def _ask_instead(self, error: UpstreamError | None) -> None:
-        instead, self._instead = self._instead, None
+    def _ask(self, instead: Instead, error: UpstreamError | None) -> None:
+        """Legacy, once."""
+        self._instead = None
         self._go(instead(error))
 
     def drained(self) -> None:

@@ -13,18 +13,21 @@ _ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "del
 class Facts:
     """Filled in by the pipeline. Nothing here may be patient data: patterns, words and numbers only."""
 
-    # Values that most requests never change stand on the class: setting each in turn costs as much as the record's line.
-    route = NONE
-    entity = ""
-    resource = NONE
-    """The tag of a row, `many:<n>`, or nothing."""
-    single = False
-    """One row is asked for."""
-    stage = NONE
-    side = NONE
-    flags = 0
-    code = ""
-    user: User | None = None
+    __slots__ = (
+        "client_id_rejected",
+        "code",
+        "correlation_id",
+        "entity",
+        "flags",
+        "method",
+        "peer",
+        "resource",
+        "route",
+        "side",
+        "single",
+        "stage",
+        "user",
+    )
 
     def __init__(
         self, correlation_id: str, client_id_rejected: bool, method: str, peer: str
@@ -33,6 +36,14 @@ class Facts:
         self.client_id_rejected = client_id_rejected
         self.method = method
         self.peer = peer
+        self.route = self.stage = self.side = NONE
+        self.entity = self.code = ""
+        self.resource = NONE
+        """The tag of a row, `many:<n>`, or nothing."""
+        self.single = False
+        """One row is asked for."""
+        self.flags = 0
+        self.user: User | None = None
 
     def line(self, status: int, seconds: float, outcome: str) -> bytes:
         """The record of the request (runtime.accessrecord), without its newline."""
@@ -43,7 +54,7 @@ class Facts:
         rejected = '"client_id_rejected":true,' if self.client_id_rejected else ""
         code = f',"code":"{self.code}"' if self.code else ""
         return (
-            f'{{"ts":"{_now()}","correlation_id":"{self.correlation_id}",{rejected}'
+            f'{{"ts":"{_clock.now()}","correlation_id":"{self.correlation_id}",{rejected}'
             f'{_NOBODY if user is None else user.record},"action":"{action}",'
             f'"entity":"{self.entity or NONE}","resource":"{self.resource}",'
             f'"purpose":"{"operations" if user is None else user.purpose}","outcome":"{outcome}",'
@@ -53,20 +64,23 @@ class Facts:
         ).encode()
 
 
-class _Moment:
-    """The millisecond that was written last, and its second: many records share one."""
+class _Clock:
+    """Writes the time; many records share a millisecond, and more a second."""
 
-    millisecond = second = -1
-    text = second_text = ""
+    def __init__(self) -> None:
+        self._millisecond = self._second = -1
+        self._text = self._second_text = ""
+
+    def now(self) -> str:
+        """UTC, RFC 3339, milliseconds."""
+        millisecond = time.time_ns() // 1_000_000
+        if millisecond != self._millisecond:
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                moment = datetime.fromtimestamp(second, UTC)
+                self._second, self._second_text = second, moment.strftime("%Y-%m-%dT%H:%M:%S")
+            self._millisecond, self._text = millisecond, f"{self._second_text}.{rest:03}Z"
+        return self._text
 
 
-def _now() -> str:
-    """UTC, RFC 3339, milliseconds."""
-    millisecond = time.time_ns() // 1_000_000
-    if millisecond != _Moment.millisecond:
-        second, rest = divmod(millisecond, 1000)
-        if second != _Moment.second:
-            moment = datetime.fromtimestamp(second, UTC)
-            _Moment.second, _Moment.second_text = second, moment.strftime("%Y-%m-%dT%H:%M:%S")
-        _Moment.millisecond, _Moment.text = millisecond, f"{_Moment.second_text}.{rest:03}Z"
-    return _Moment.text
+_clock = _Clock()

@@ -47,6 +47,10 @@ from runtime.upstream.upstream import Upstream
 LARGEST_OFREP_BODY = 64 * 1024
 
 
+Instead = Callable[[UpstreamError | None], Coroutine[Any, Any, Response]]
+"""Asks legacy in the service's place: because of an error, or because the service does not show the row (None)."""
+
+
 class Forward(NamedTuple):
     """The answer is this upstream's. `head` is the request, up to the end of its last header.
 
@@ -55,7 +59,7 @@ class Forward(NamedTuple):
 
     upstream: Upstream
     head: bytes
-    instead: "Callable[[UpstreamError | None], Coroutine[Any, Any, Response]] | None"
+    instead: "Instead | None"
 
 
 Answering = Response | Forward | Coroutine[Any, Any, Response | Forward]

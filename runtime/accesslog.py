@@ -197,22 +197,22 @@ class _Disk:
 
     def __init__(self, done: Callable[[OSError | None], None]) -> None:
         self._done = done
-        self._thread: ThreadPoolExecutor | None = None
+        self._worker: ThreadPoolExecutor | None = None
         self.busy = 0
 
     def sync(self, file: RecordFile) -> None:
         """Tells `done` in the event loop, some time. The file may be closed right after. Raises OSError."""
         job = file.sync_job()
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="accesslog")
+        self._worker = self._worker or ThreadPoolExecutor(1, thread_name_prefix="accesslog")
         self.busy += 1
-        future = asyncio.get_running_loop().run_in_executor(self._thread, job)
+        future = asyncio.get_running_loop().run_in_executor(self._worker, job)
         future.add_done_callback(self._ended)
 
     def finish(self) -> None:
         """Blocks until everything asked for is done."""
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._thread = None
+        if self._worker is not None:
+            self._worker.shutdown()
+            self._worker = None
 
     def _ended(self, future: asyncio.Future[None]) -> None:
         self.busy -= 1

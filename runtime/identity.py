@@ -9,6 +9,7 @@ Rights come from the verified claims `sub`, `role` and `app_metadata` alone; `us
 
 import hmac
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -88,20 +89,30 @@ class NothingRevoked:
     current = Revocations()
 
 
-@dataclass(kw_only=True, slots=True)
 class _Known(Generic[T]):
-    """A verified token: what was made of it, and what it was judged by."""
+    """A verified token: what was made of it, and what it was judged by. No dataclass: a generic one cannot be compiled."""
 
-    value: T
-    identity: Identity
-    key: Key | None
-    since: float
-    look_again: float
-    generation: int
-    revocations: Revocations
+    def __init__(
+        self,
+        *,
+        value: T,
+        identity: Identity,
+        key: Key | None,
+        since: float,
+        look_again: float,
+        generation: int,
+        revocations: Revocations,
+    ) -> None:
+        self.value = value
+        self.identity = identity
+        self.key = key
+        self.since = since
+        self.look_again = look_again
+        self.generation = generation
+        self.revocations = revocations
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class _Refused:
     """A token that was refused a moment ago, and what it was judged by."""
 
@@ -307,13 +318,14 @@ def judge_claims(claims: Mapping[str, Any], *, issuer: str, now: float) -> Ident
     if type(expires_at) is not int or type(issued_at) is not int or type(not_before) is not int:
         raise TokenRefused("times")
     not_before = max(not_before, issued_at)
-    if expires_at + LEEWAY_SECONDS <= now:
+    second = math.floor(now)  # whole against whole: a claim may be larger than any float
+    if expires_at + LEEWAY_SECONDS <= second:
         raise TokenRefused("expired")
-    if not_before - LEEWAY_SECONDS > now:
+    if not_before - LEEWAY_SECONDS > second:
         raise TokenRefused("early")
     if "iat" in claims and expires_at - issued_at > LONGEST_LIFE_SECONDS:
         raise TokenRefused("life")
-    if expires_at > now + LONGEST_LIFE_SECONDS + LEEWAY_SECONDS:
+    if expires_at > second + LONGEST_LIFE_SECONDS + LEEWAY_SECONDS:
         raise TokenRefused("life")
     if claims.get("iss") != issuer:
         raise TokenRefused("issuer")

@@ -63,23 +63,23 @@ def serve(
     create_app: Callable[[Settings], Any],
     address: Callable[[Settings], tuple[str, int]],
     *,
-    http: Callable[..., asyncio.Protocol] = HttpToolsProtocol,
     count: Callable[[Settings], int] = lambda settings: 1,
 ) -> int:
     """Serves until SIGTERM or SIGINT, then lets what is in flight finish. Answers the exit code.
 
     0 after an orderly stop; 2 when the configuration cannot be used, with a sentence per problem; 3 when the port
     cannot be opened. `address`: host and port where the command line names none. `count`: processes that share the
-    port, where it names none. `http` makes the protocol of a client connection (see `require_httptools`), as uvicorn
-    calls it: `http(config=, server_state=, app_state=, _loop=)`. What is to be waited for at the end stands in
-    `server_state.connections` and has a `shutdown()`.
+    port, where it names none.
+
+    An application with an attribute `protocol` makes its client connections by that (see `require_httptools`), as
+    uvicorn calls it: `protocol(config=, server_state=, app_state=, _loop=)`. What is to be waited for at the end stands
+    in `server_state.connections` and has a `shutdown()`.
 
     An application with an attribute `draining` finds it true from SIGTERM on: it is not ready any more, and closes
     each connection with its next answer.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what passes through
     try:
-        require_httptools(http)
         settings = load()
         inherited = Inherited.parse(given.child) if getattr(given, "child", None) else None
         number = getattr(given, "processes", None) or count(settings)
@@ -90,6 +90,8 @@ def serve(
         folder = inherited.folder if inherited else None
         settings = settings.model_copy(update={"metrics_folder": folder})
         app = create_app(settings)
+        http = getattr(app, "protocol", HttpToolsProtocol)
+        require_httptools(http)
     except SettingsError as error:
         sys.stderr.writelines(f"{name}: {problem}\n" for problem in error.problems)
         return 2
@@ -117,7 +119,7 @@ def serve(
     return 0
 
 
-def require_httptools(http: Callable[..., asyncio.Protocol]) -> None:
+def require_httptools(http: Callable[..., object]) -> None:
     """Raises SettingsError unless httptools reads the requests.
 
     h11 lets requests through that this project refuses (http-rules section 1), and uvicorn takes it by itself when

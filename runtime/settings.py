@@ -117,6 +117,10 @@ class Settings(BaseSettings):
     gateway_processes: int = Field(
         1, ge=1, le=64, description="Processes of the data plane that share the port"
     )
+    gateway_form: Literal["auto", "plain", "compiled"] = Field(
+        "auto",
+        description="Modules of the data plane: `compiled`, `plain` Python, or compiled if there is a build of these sources",
+    )
     metrics_folder: Path | None = Field(
         None,
         description="Where a group of processes makes the folder of its counts; default: the temporary folder",

@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = (
+    "tests.compiled_form",  # first: it decides how the others' imports come
     "tests.tier_plugin",
     "tests.engines",
     "tests.sandboxes",

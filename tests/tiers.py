@@ -1,20 +1,52 @@
-"""`make test`: every tier that this machine can run, in one pytest run, and a table of what ran and what did not.
+"""`make test`: every tier that this machine can run, and a table of what ran and what did not; then the compiled data plane.
 
-Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`.
+Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any that narrow the tests there is one run only,
+in the form that GATEWAY_FORM says.
 """
 
+import glob
+import subprocess
 import sys
 from collections import Counter
 
 import pytest
 
+from runtime.compiled.build import BuildFailed, build
+from runtime.compiled.form import Form
+from runtime.settings import inherited_environment
 from tests import tier_plugin
 from tests.tier_plugin import TIERS, Tier, tiers_of
 
+STRICT = "--strict-tiers"
+DATA_PLANE = """
+    tests/crash tests/flow tests/unit/gateway tests/unit/upstream
+    tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_identity.py tests/unit/test_ratelimit.py
+    tests/stack/test_auth_claims.py tests/stack/test_compiled.py tests/stack/test_corpus.py tests/stack/test_differential.py
+    tests/stack/test_faults.py tests/stack/test_flagfeed.py tests/stack/test_fuzz.py tests/stack/test_gateway.py
+    tests/stack/test_issuer.py tests/stack/test_processes.py tests/stack/test_revocations.py tests/stack/test_upstream*.py
+""".split()
+"""What has to hold for the compiled form, too: whatever runs the data plane's modules."""
+
 
 def main(arguments: list[str]) -> int:
-    """Exit code of pytest."""
-    return int(pytest.main(arguments, plugins=[tier_plugin, Table()]))
+    """Exit code of pytest; that of the first run that failed."""
+    code = int(pytest.main(arguments, plugins=[tier_plugin, Table()]))
+    narrowed = any(argument != STRICT for argument in arguments)
+    return code if code or narrowed else _compiled(strict=STRICT in arguments)
+
+
+def _compiled(*, strict: bool) -> int:
+    """The data plane's tests once more, over its compiled form. Where it cannot be made, that is said, or `strict` a failure."""
+    sys.stderr.write("\nThe data plane once more, compiled (runtime/compiled/) ...\n")
+    try:
+        build()
+    except BuildFailed as error:
+        sys.stderr.write(f"{error}\nThe compiled form was not tested: it cannot be made here.\n")
+        return int(strict)
+    paths = [path for pattern in DATA_PLANE for path in sorted(glob.glob(pattern))]
+    command = [sys.executable, "-m", "tests.tiers", *([STRICT] if strict else []), *paths]
+    environment = {**inherited_environment(), "GATEWAY_FORM": Form.COMPILED}
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 class Table:

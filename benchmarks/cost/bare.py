@@ -5,9 +5,10 @@ product costs beyond this is what its features cost.
 """
 
 import argparse
+import asyncio
 import gc
 import sys
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -153,7 +154,7 @@ def main() -> int:
     config = uvicorn.Config(
         Bare(Upstream("bare", given.upstream)),
         port=given.port,
-        http=ServedConnection,
+        http=cast(type[asyncio.Protocol], ServedConnection),
         loop="uvloop",
         ws="none",
         lifespan="on",

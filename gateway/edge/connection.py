@@ -8,8 +8,6 @@ import asyncio
 from collections import deque
 from typing import Protocol, cast
 
-from typing_extensions import override
-
 from gateway.edge.address import canonical
 from gateway.edge.body import ClientGone
 from gateway.edge.clients import LEAST_BODY_BYTES_PER_SECOND, Clients
@@ -54,8 +52,8 @@ class Server(Protocol):
         ...
 
 
-class ClientConnection(asyncio.Protocol):
-    """Made for each accepted connection."""
+class ClientConnection:
+    """Made for each accepted connection: an asyncio.Protocol by its methods, since a compiled class cannot inherit from one."""
 
     def __init__(self, server: Server, clients: Clients, heads: Heads) -> None:
         self._server = server
@@ -127,7 +125,6 @@ class ClientConnection(asyncio.Protocol):
 
     # --- asyncio.Protocol
 
-    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
@@ -139,7 +136,6 @@ class ClientConnection(asyncio.Protocol):
             return
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
 
-    @override
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
@@ -159,7 +155,6 @@ class ClientConnection(asyncio.Protocol):
             self._paused = True
             self.transport.pause_reading()
 
-    @override
     def eof_received(self) -> bool:
         """A client that has said all may still read its answer."""
         if not self._busy or self._reader.body is not None:
@@ -167,7 +162,6 @@ class ClientConnection(asyncio.Protocol):
         self.keep = False
         return True
 
-    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
         self._clients.leave(self)
@@ -179,13 +173,11 @@ class ClientConnection(asyncio.Protocol):
         if call is not None:
             call.gone()
 
-    @override
     def pause_writing(self) -> None:
         self._stalled = True
         if self._call is not None:
             self._call.pause()
 
-    @override
     def resume_writing(self) -> None:
         self._stalled = False
         if self._call is not None:

@@ -42,7 +42,7 @@ class RequestReader:
         self._heads = heads
         self._address = address
         self._proceed = proceed
-        self._parser = HttpRequestParser(self)
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self.arrived: list[tuple[Request, bool]] = []
         """Requests, and whether the connection may live after each. Those with a body come before it has arrived."""
         self.refusal: Unclear | None = None
@@ -76,10 +76,13 @@ class RequestReader:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            return
         in_head, self._begun = self.in_head, 0
         was_chunked, self._wire_bytes = self._chunked, self._wire_bytes + len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except HttpParserUpgrade:
             self.ended = True  # not taken up; what is behind it may be anything
         except HttpParserCallbackError as error:
@@ -98,12 +101,13 @@ class RequestReader:
     @property
     def is_head(self) -> bool:
         """The request that cannot be read further is a HEAD, as far as can be told: the parser remembers the one before."""
+        parser = self._parser
         known = bool(self._target) if self.in_head else self.body is not None
-        return known and self._parser.get_method() == b"HEAD"
+        return known and parser is not None and parser.get_method() == b"HEAD"
 
     def forget(self) -> None:
         """The connection is over: parser and reader hold each other, and would stay until the collector comes by."""
-        del self._parser
+        self._parser = None
         self.refusal = self._request = self.body = None
 
     def _broken(self) -> None:
@@ -147,6 +151,7 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self.headers
+        assert parser is not None  # noqa: S101 - it is the one who calls
         # After the message is complete the parser has forgotten it.
         self._keep = parser.should_keep_alive() and b"upgrade" not in headers
         request = self._heads.request(

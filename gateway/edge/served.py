@@ -1,7 +1,7 @@
 """A client's connection as uvicorn makes and ends it: uvicorn brings sockets, signals and the order of start and stop, no more."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from httptools import HttpRequestParser
 from typing_extensions import override
@@ -12,7 +12,7 @@ from gateway.edge.connection import ClientConnection
 class ServedConnection(ClientConnection):
     """For `uvicorn.Config(http=...)`; the application is a gateway.app.Gateway."""
 
-    request_parser = HttpRequestParser
+    request_parser: ClassVar[type[HttpRequestParser]] = HttpRequestParser
     """See runtime.serve.require_httptools."""
 
     def __init__(

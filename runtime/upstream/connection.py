@@ -10,7 +10,6 @@ import select
 from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from typing_extensions import override
 
 from runtime.upstream.errors import UpstreamBroke, UpstreamError
 from runtime.upstream.exchange import CHUNKED, Exchange, Header
@@ -50,8 +49,11 @@ class _Refused(Exception):
     """The answer is not HTTP that we accept. Raised in the parser's callbacks, whose caller gets an HttpParserError."""
 
 
-class Connection(asyncio.Protocol):
-    """Made by the pool. Headers, chunks and flags are of the exchange that runs."""
+class Connection:
+    """Made by the pool: an asyncio.Protocol by its methods, since a compiled class cannot inherit from one.
+
+    Headers, chunks and flags are of the exchange that runs.
+    """
 
     __slots__ = (
         "_chunks",
@@ -157,12 +159,10 @@ class Connection(asyncio.Protocol):
 
     # --- asyncio.Protocol
 
-    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_HIGH_WATER)
 
-    @override
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
@@ -195,19 +195,15 @@ class Connection(asyncio.Protocol):
                 self._break(exchange)
         return self._old
 
-    @override
     def eof_received(self) -> None:
         self._end()
 
-    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
 
-    @override
     def pause_writing(self) -> None:
         self._stalled = True
 
-    @override
     def resume_writing(self) -> None:
         self._stalled = False
         if self._exchange is not None and self._left is not None:

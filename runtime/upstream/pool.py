@@ -7,12 +7,12 @@ connection is taken first, so that the others may age and be closed.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from ssl import SSLContext
 
 import structlog
 
 from runtime.tasks import spawn, stop
 from runtime.upstream.connection import Connection
+from runtime.upstream.dial import Dial
 from runtime.upstream.errors import (
     UpstreamBroke,
     UpstreamBusy,
@@ -35,10 +35,8 @@ class Pool:
     def __init__(
         self,
         name: str,
-        host: str,
-        port: int,
+        dial: Dial,
         *,
-        tls: SSLContext | None,
         connections: int,
         wait: float,
         connect: float,
@@ -49,9 +47,7 @@ class Pool:
         lost: Callable[[Exchange, bool], None],
     ) -> None:
         self.name = name
-        self._host = host
-        self._port = port
-        self._tls = tls
+        self._dial = dial
         self._most = connections
         self._wait = max(0.0, wait - _TICK_SECONDS)
         self._connect = connect
@@ -198,14 +194,9 @@ class Pool:
 
     async def _make(self) -> Connection | None:
         """A connection, TLS included, or None: refused, unknown or unverified."""
+        connection = Connection(self)
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self),
-                self._host,
-                self._port,
-                ssl=self._tls,
-                server_hostname=self._host if self._tls else None,
-            )
+            await self._dial(connection)
         # ssl.SSLError and socket.gaierror are among the first; the second: a name that no resolver would be asked for
         except (OSError, UnicodeError) as error:
             log.warning("upstream.connect_failed", upstream=self.name, exc_info=error)

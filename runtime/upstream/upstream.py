@@ -8,6 +8,7 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from runtime.upstream.breaker import Breaker
+from runtime.upstream.dial import Dial, dialler
 from runtime.upstream.errors import (
     UpstreamBroke,
     UpstreamBusy,
@@ -47,8 +48,10 @@ class Upstream:
         tls: SSLContext | None = None,
         breaker: Breaker | None = None,
         retries: RetryBudget | None = None,
+        dial: Dial | None = None,
     ) -> None:
-        """`tls` is for an https URL, and verifies; `first_byte`: the head of the answer must be there by then."""
+        """`tls` is for an https URL, and verifies; `first_byte`: the head of the answer must be there by then; `dial`: makes
+        connections in place of the URL's host and port."""
         parts = urlsplit(base_url)
         if (
             parts.scheme not in ("http", "https")
@@ -65,6 +68,7 @@ class Upstream:
             )
         self.name = name
         self.base_url = base_url.rstrip("/")
+        self.tls = tls
         self.breaker = breaker or Breaker(clock=monotonic)
         self.retries = retries or RetryBudget(clock=monotonic)
         self.repeated = 0
@@ -76,9 +80,7 @@ class Upstream:
         self._max_bytes = max_bytes
         self._pool = Pool(
             name,
-            parts.hostname,
-            parts.port or (443 if tls else 80),
-            tls=tls,
+            dial or dialler(parts.hostname, parts.port or (443 if tls else 80), tls),
             connections=connections,
             wait=pool_wait,
             connect=connect,

@@ -1,89 +1,80 @@
-"""An upstream that answers from a script: the seam at which flows are tested."""
+"""An upstream that answers from a script: the seam at which flows are tested. Everything above the socket is the real thing."""
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
 
 import httpx
 from typing_extensions import override
 
-from runtime.upstream.errors import (
-    UpstreamBroke,
-    UpstreamBusy,
-    UpstreamError,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
-from runtime.upstream.exchange import Exchange, Receiver
+from runtime.upstream.connection import Connection
 from runtime.upstream.upstream import Upstream
-
-Script = Callable[[httpx.Request], httpx.Response]
-
-_ERRORS: dict[type[httpx.TransportError], type[UpstreamError]] = {
-    httpx.ConnectError: UpstreamUnreachable,
-    httpx.PoolTimeout: UpstreamBusy,
-    httpx.ReadTimeout: UpstreamTimeout,
-    httpx.ReadError: UpstreamBroke,
-    httpx.RemoteProtocolError: UpstreamBroke,
-}
+from tests.fakes.wire import MemoryTransport
 
 
-class ScriptedUpstream(Upstream):
-    """Shows the script what would go out, and hands what it answers to the receiver, one turn of the loop later."""
+class Trouble(Enum):
+    """In place of an answer."""
 
-    def __init__(self, name: str, base_url: str, script: Script) -> None:
-        super().__init__(name, base_url)
+    REFUSED = auto()
+    RESET = auto()
+    SILENCE = auto()
+
+
+Play = Callable[[httpx.Request], httpx.Response]
+Script = Play | Trouble
+
+
+def scripted(name: str, base_url: str, script: Callable[[], Script], **options: Any) -> Upstream:
+    """Asks `script` for what holds at the moment, at each connection and each request. A connection carries one exchange."""
+
+    async def dial(connection: Connection) -> None:
+        if script() is Trouble.REFUSED:
+            raise ConnectionRefusedError
+        connection.connection_made(_Line(connection, script))
+
+    return Upstream(name, base_url, dial=dial, **options)
+
+
+class _Line(MemoryTransport):
+    """Takes a request, which the pool writes whole, and answers one turn of the loop later."""
+
+    def __init__(self, connection: Connection, script: Callable[[], Script]) -> None:
+        super().__init__()
+        self._connection = connection
         self._script = script
-        self.declared_repeats = 0
 
     @override
-    def begin_head(
-        self,
-        method: str,
-        head: bytes,
-        receiver: Receiver,
-        body: bytes = b"",
-        *,
-        streamed: int | None = None,
-        deadline: float | None = None,
-        echo: bytes | None = None,
-        repeated: bool = False,
-    ) -> Exchange:
-        self.declared_repeats += repeated
-        loop = asyncio.get_running_loop()
-        exchange = Exchange(
-            method,
-            head,
-            receiver,
-            deadline=loop.time() + 5,
-            first_byte_by=loop.time() + 5,
-            echo=echo,
-            streamed=streamed,
-            ended_by=lambda exchange: None,
-        )
-        loop.call_soon(self._play, exchange, _request(method, head, body), receiver)
-        return exchange
+    def write(self, data: Any) -> None:
+        asyncio.get_running_loop().call_soon(self._play, bytes(data))
 
-    def _play(self, exchange: Exchange, request: httpx.Request, receiver: Receiver) -> None:
-        if exchange.done:
+    def _play(self, data: bytes) -> None:
+        script = self._script()
+        if script is Trouble.SILENCE or self.closed:
             return
-        exchange.done = True
-        try:
-            response = self._script(request)
-        except httpx.TransportError as error:
-            receiver.failed(_ERRORS[type(error)](self.name))
+        if isinstance(script, Trouble):
+            self._connection.connection_lost(ConnectionResetError())
             return
-        headers = [(name.lower(), value) for name, value in response.headers.raw]
-        receiver.answered(response.status_code, headers, response.read(), True)
+        request = _request(data)
+        self._connection.data_received(_wire(script(request), request))
 
 
-def _request(method: str, head: bytes, body: bytes) -> httpx.Request:
+def _request(data: bytes) -> httpx.Request:
+    head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
+    method, target, _ = first.split(b" ")
     pairs = [line.split(b": ", 1) for line in lines]
-    target = first.split(b" ")[1]
     return httpx.Request(
-        method,
+        method.decode(),
         "http://upstream",
         headers=[(name, value) for name, value in pairs if name.lower() != b"host"],
         content=body or None,
         extensions={"target": target},
     )
+
+
+def _wire(response: httpx.Response, request: httpx.Request) -> bytes:
+    echo = {"x-correlation-id": request.headers["x-correlation-id"], "connection": "close"}
+    headers = [*response.headers.raw, *httpx.Headers(echo).raw]
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return b"HTTP/1.1 %d X\r\n%b\r\n%b" % (response.status_code, lines, response.read())

@@ -30,6 +30,10 @@ class MemoryTransport(asyncio.Transport):
         """Nothing is ever buffered here."""
 
     @override
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    @override
     def can_write_eof(self) -> bool:
         return True
 

@@ -128,6 +128,6 @@ def test_a_secret_that_cannot_be_used_is_told_by_its_setting() -> None:
 
 def test_an_https_issuer_is_verified() -> None:
     found = settings.load(profile="sandbox", token_issuer="https://ref.supabase.example/auth/v1")
-    context = issuer_upstream(found)._pool._tls
+    context = issuer_upstream(found).tls
     assert context is not None
     assert context.check_hostname

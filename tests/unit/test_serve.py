@@ -33,10 +33,11 @@ def test_nothing_else_may(http: type[asyncio.Protocol]) -> None:
 def test_a_process_with_another_parser_does_not_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    started: list[object] = []
+    class App:
+        protocol = H11Protocol
+
     given = arguments("small", None).parse_args([])
-    code = serve("small", given, started.append, lambda s: ("127.0.0.1", 0), http=H11Protocol)
-    assert (code, started) == (2, [])
+    assert serve("small", given, lambda settings: App(), lambda s: ("127.0.0.1", 0)) == 2
     assert capsys.readouterr().err.startswith("small: requests are read by httptools alone")
 
 

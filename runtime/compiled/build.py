@@ -1,0 +1,90 @@
+"""`python -m runtime.compiled.build`: makes the compiled form of the sources that are here. Needs mypy, setuptools, a C compiler.
+
+Exit codes: 0 it is there, 1 it could not be made. Processes that run keep what they have; the next ones take the new form.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from runtime.compiled.form import compiled_files
+from runtime.compiled.modules import FOLDER, GROUP, MODULES, ROOT, build_name, path_of
+
+_MYPY = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
+_LAST_LINES = 20
+
+
+class BuildFailed(Exception):
+    """mypyc or the C compiler refused; the message says what they said."""
+
+
+def build(folder: Path = FOLDER) -> Path:
+    """The folder of the build, made unless it is there. Takes about a minute of CPU. Raises BuildFailed."""
+    made = folder / build_name()
+    if compiled_files(made):
+        return made
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
+        new = Path(scratch) / "build"
+        _compile(new, Path(scratch) / "c")
+        missing = {*MODULES, f"{GROUP}__mypyc"} - compiled_files(new).keys()
+        if missing:
+            raise BuildFailed(f"not made: {', '.join(sorted(missing))}")
+        try:
+            new.rename(made)  # whole or not at all
+        except OSError:
+            if not compiled_files(made):  # else another build was faster
+                raise
+    for old in folder.iterdir():
+        if old != made and not old.name.startswith("."):
+            shutil.rmtree(old, ignore_errors=True)
+    return made
+
+
+def _compile(new: Path, scratch: Path) -> None:
+    """In a process of its own: mypyc takes relative paths only, prints, and ends the process when it refuses."""
+    command = [sys.executable, "-m", "runtime.compiled.build", "--compile", str(new), str(scratch)]
+    done = subprocess.run(  # noqa: S603 - our own module
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if "warning:" not in line]
+        raise BuildFailed("\n".join(lines[-_LAST_LINES:]))
+
+
+def _run_mypyc(new: Path, scratch: Path) -> None:
+    from mypyc.build import mypycify  # only here, and only where it is installed
+    from setuptools import Distribution  # type: ignore[import-untyped]
+
+    extensions = mypycify(
+        [*_MYPY, *(str(path_of(module)) for module in MODULES)],
+        opt_level="3",
+        group_name=GROUP,
+        target_dir=str(scratch),
+    )
+    command = Distribution({"name": GROUP, "ext_modules": extensions}).get_command_obj("build_ext")
+    command.build_lib, command.build_temp = str(new), str(scratch / "objects")
+    command.parallel = os.cpu_count()
+    command.ensure_finalized()
+    command.run()
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--compile"]:
+        _run_mypyc(Path(arguments[1]), Path(arguments[2]))
+        return 0
+    sys.stderr.write(f"compiling {len(MODULES)} modules of the data plane (about a minute) ...\n")
+    try:
+        made = build()
+    except BuildFailed as error:
+        sys.stderr.write(f"{error}\nThe data plane was not compiled; it runs as plain Python.\n")
+        return 1
+    sys.stderr.write(f"compiled: {made.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""Which modules have a compiled form, and which one it is: the name of a build follows from all that it was made of."""
+
+import hashlib
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".compiled"
+"""One folder per build, named after it."""
+GROUP = "banyan_data_plane"
+"""mypyc puts all modules into one library of this name, so that they call each other directly."""
+
+MODULES = (
+    "gateway.call",
+    "gateway.cors",
+    "gateway.credentials",
+    "gateway.edge.body",
+    "gateway.edge.connection",
+    "gateway.edge.head",
+    "gateway.edge.reader",
+    "gateway.edge.request",
+    "gateway.edge.served",
+    "gateway.edge.target",
+    "gateway.facts",
+    "gateway.limits",
+    "gateway.pipeline",
+    "gateway.plans",
+    "gateway.response",
+    "gateway.tally",
+    "gateway.user",
+    "routes.match",
+    "runtime.accesslog",
+    "runtime.correlation",
+    "runtime.identity",
+    "runtime.ratelimit",
+    "runtime.upstream.breaker",
+    "runtime.upstream.connection",
+    "runtime.upstream.exchange",
+    "runtime.upstream.pool",
+    "runtime.upstream.retry_budget",
+    "runtime.upstream.sliding",
+    "runtime.upstream.upstream",
+)
+"""What a read passes through. Whatever is compiled calls the rest as ever."""
+
+_SOURCES = ("catalog", "gateway", "routes", "runtime")
+"""A constant of a module that is not compiled stands in the compiled ones that use it."""
+
+
+def path_of(module: str) -> Path:
+    """The module's source, from ROOT."""
+    return Path(*module.split(".")).with_suffix(".py")
+
+
+def build_name(root: Path = ROOT) -> str:
+    """The name of the build that the present sources and this interpreter need."""
+    digest = hashlib.sha256(repr((GROUP, MODULES, library_suffix())).encode())
+    for folder in _SOURCES:
+        for source in sorted((root / folder).rglob("*.py")):
+            text = source.read_bytes()
+            digest.update(f"\n{source.relative_to(root)} {len(text)}\n".encode())
+            digest.update(text)
+    return digest.hexdigest()[:32]
+
+
+def library_suffix() -> str:
+    """How extension modules of this interpreter and machine end."""
+    return str(sysconfig.get_config_var("EXT_SUFFIX"))
