@@ -14,6 +14,7 @@ from benchmarks.wire_answers import WireAnswer
 from runtime.upstream.connection import Connection
 from runtime.upstream.errors import UpstreamBroke, UpstreamError
 from runtime.upstream.exchange import Exchange, Header
+from runtime.upstream.outbox import Outbox
 
 _LARGEST = 1024 * 1024
 
@@ -46,12 +47,17 @@ def by_connection(pieces: Iterable[bytes], method: str = "GET") -> Read:
     return Line().ask(pieces, method)
 
 
+def at_once(flush: Callable[[], None]) -> None:
+    """For an Outbox where no event loop runs."""
+    flush()
+
+
 class Line:
     """One connection without a socket."""
 
     def __init__(self) -> None:
         self._owner = _Owner()
-        self.connection = Connection(self._owner)
+        self.connection = Connection(self._owner, Outbox(at_once))
         self.transport = NoSocket()
         self.connection.connection_made(self.transport)
         self.exchange: Exchange | None = None

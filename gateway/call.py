@@ -6,7 +6,7 @@ by callbacks: no task, no copy of a context. Everything that needs more than one
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -29,14 +29,14 @@ from runtime.upstream.exchange import Exchange
 
 log = structlog.get_logger("gateway")
 
-LEFT = 499
+LEFT: Final = 499
 """Status in records and counts of a request whose client did not wait for the answer."""
-_ROWS = b"x-banyan-rows"
-_RETRIED = b"x-retry-count"
+_ROWS: Final = b"x-banyan-rows"
+_RETRIED: Final = b"x-retry-count"
 """supabase-js repeats reads by itself and says so: such a repetition is charged to the retry budget."""
-_PASSED_HEADERS = frozenset({b"content-encoding", b"etag", b"preference-applied"})
-_WANTED = _PASSED_HEADERS | {b"content-type", b"content-length", _ROWS}
-_NO_STORE_LINE = encode_lines((NO_STORE,))
+_PASSED_HEADERS: Final = frozenset({b"content-encoding", b"etag", b"preference-applied"})
+_WANTED: Final = _PASSED_HEADERS | {b"content-type", b"content-length", _ROWS}
+_NO_STORE_LINE: Final = encode_lines((NO_STORE,))
 
 
 class Call:
@@ -112,7 +112,7 @@ class Call:
                 "GET",
                 answer.head,
                 self,
-                echo=self.facts.correlation_id.encode(),
+                echo=self.facts.wire_id,
                 repeated=self.request is not None and _RETRIED in self.request.headers,
             )
             if self._done:
@@ -325,7 +325,7 @@ class Call:
         self, status: int, lines: bytes, content_type: bytes | None, length: int | None
     ) -> bytes:
         facts, deps, client = self.facts, self._deps, self._client
-        lines += b"x-correlation-id: %b\r\n" % facts.correlation_id.encode()
+        lines += b"x-correlation-id: %b\r\n" % facts.wire_id
         request, user = self.request, facts.user
         if request is not None and b"origin" in request.headers:
             origin = cors.allowed_origin(request, deps.settings.cors_origins)
@@ -360,9 +360,7 @@ class Call:
         self._status = status
         seconds = deps.clock() - self._began
         deps.records.append(facts.line(status, seconds, outcome), waiter)
-        deps.metrics.tally.count(
-            facts.route, facts.method, facts.side, facts.stage, status, seconds
-        )
+        deps.tally.count(facts.route, facts.method, facts.side, facts.stage, status, seconds)
 
     def recorded(self, ok: bool) -> None:
         """The record is there, or cannot be: then nothing of a patient is given (phi-rules section 3)."""

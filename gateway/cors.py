@@ -1,19 +1,22 @@
 """Cross-origin rules of /v2 and OFREP (decisions.md 7): origins from the configuration, never `*`, errors included."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.edge.request import Request
 from gateway.response import Header, Response
 
-METHODS = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
-REQUEST_HEADERS = (
+METHODS: Final = b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+REQUEST_HEADERS: Final = (
     b"authorization, apikey, content-type, prefer, if-match, if-none-match, idempotency-key, "
     b"x-correlation-id, x-client-info, traceparent, tracestate, baggage"
 )
-EXPOSED = b"ETag, Location, Preference-Applied, Retry-After, X-Correlation-ID, X-Banyan-Route"
-VARY = b"vary: Origin\r\n"
+EXPOSED: Final = (
+    b"ETag, Location, Preference-Applied, Retry-After, X-Correlation-ID, X-Banyan-Route"
+)
+VARY: Final = b"vary: Origin\r\n"
 """The line of `origin_headers` for a request without an Origin."""
-_MAX_AGE_SECONDS = b"600"
+_MAX_AGE_SECONDS: Final = b"600"
 
 
 def allowed_origin(request: Request, origins: Sequence[str]) -> bytes | None:

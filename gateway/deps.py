@@ -10,11 +10,12 @@ from gateway.metrics import Metrics
 from gateway.overload import Overload
 from gateway.plans import Plans
 from gateway.read import Reader
-from gateway.service_side import ServiceSide
+from gateway.tally import Tally
 from gateway.user import User
 from runtime.accesslog import AccessLog
 from runtime.flagsnapshot import Snapshot
 from runtime.settings import Settings
+from runtime.upstream.upstream import Upstream
 
 
 class Verifies(Protocol):
@@ -55,12 +56,14 @@ class Deps:
     verifier: Verifies
     flags: Flags
     reader: Reader
-    services: ServiceSide
+    services: dict[str, Upstream]
+    """Who owns a resource, by the resource's path."""
     plans: Plans = field(default_factory=Plans)
     limits: Limits
     overload: Overload
     records: AccessLog
     metrics: Metrics
+    tally: Tally
     alarm: Alarm
     cursor_key: bytes
     record_key: bytes

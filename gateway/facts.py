@@ -1,13 +1,16 @@
 """What becomes known about one request on its way, for its line in the PHI access record and for its counts."""
 
-import time
 from datetime import UTC, datetime
+from time import time_ns
+from typing import Final
 
 from gateway.user import User
 from runtime.accessrecord import ANONYMOUS, NONE
 
-_NOBODY = f'"sub":"{ANONYMOUS}","role":"{ANONYMOUS}"'
-_ACTIONS = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
+_NOBODY: Final = f'"sub":"{ANONYMOUS}","role":"{ANONYMOUS}","purpose":"operations"'
+_REJECTED: Final = '"client_id_rejected":true,'
+_time_ns: Final = time_ns
+_ACTIONS: Final = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
 
 
 class Facts:
@@ -27,12 +30,15 @@ class Facts:
         "single",
         "stage",
         "user",
+        "wire_id",
     )
 
     def __init__(
         self, correlation_id: str, client_id_rejected: bool, method: str, peer: str
     ) -> None:
         self.correlation_id = correlation_id
+        self.wire_id = correlation_id.encode()
+        """The same, as it stands in headers."""
         self.client_id_rejected = client_id_rejected
         self.method = method
         self.peer = peer
@@ -48,20 +54,33 @@ class Facts:
     def line(self, status: int, seconds: float, outcome: str) -> bytes:
         """The record of the request (runtime.accessrecord), without its newline."""
         user = self.user
+        microseconds = int(seconds * 1e6)
+        thousandths = str(1000 + microseconds % 1000)
+        key = (self.route, self.method, self.side, self.stage, status, outcome, self.code)
+        words = _words.get(key)
+        if words is None:
+            words = _words[key] = self._write_words(status, outcome)
+        return (
+            f'{{"ts":"{_clock.now()}","correlation_id":"{self.correlation_id}",'
+            f"{_REJECTED if self.client_id_rejected else ''}{_NOBODY if user is None else user.record},"
+            f'"resource":"{self.resource}","source_ip":"{self.peer or NONE}","flag_version":{self.flags},'
+            f'"duration_ms":{microseconds // 1000}.{thousandths[1:]},{words}}}'
+        ).encode()
+
+    def _write_words(self, status: int, outcome: str) -> str:
+        """The part that is the same for all requests of a route, side, stage and status."""
         action = _ACTIONS.get(self.method) or (
             "read" if self.single or not self.entity else "search"
         )
-        rejected = '"client_id_rejected":true,' if self.client_id_rejected else ""
         code = f',"code":"{self.code}"' if self.code else ""
         return (
-            f'{{"ts":"{_clock.now()}","correlation_id":"{self.correlation_id}",{rejected}'
-            f'{_NOBODY if user is None else user.record},"action":"{action}",'
-            f'"entity":"{self.entity or NONE}","resource":"{self.resource}",'
-            f'"purpose":"{"operations" if user is None else user.purpose}","outcome":"{outcome}",'
-            f'"status":{status},"stage":"{self.stage}","side":"{self.side}",'
-            f'"source_ip":"{self.peer or NONE}","flag_version":{self.flags},'
-            f'"duration_ms":{seconds * 1000:.3f},"route":"{self.route}","method":"{self.method}"{code}}}'
-        ).encode()
+            f'"action":"{action}","entity":"{self.entity or NONE}","outcome":"{outcome}","status":{status},'
+            f'"stage":"{self.stage}","side":"{self.side}","route":"{self.route}","method":"{self.method}"{code}'
+        )
+
+
+_words: Final[dict[tuple[str, str, str, str, int, str, str], str]] = {}
+"""`Facts._write_words`, by what it depends on; the route says which entity it is, and whether one row is asked for."""
 
 
 class _Clock:
@@ -73,7 +92,7 @@ class _Clock:
 
     def now(self) -> str:
         """UTC, RFC 3339, milliseconds."""
-        millisecond = time.time_ns() // 1_000_000
+        millisecond = _time_ns() // 1_000_000
         if millisecond != self._millisecond:
             second, rest = divmod(millisecond, 1000)
             if second != self._second:
@@ -83,4 +102,4 @@ class _Clock:
         return self._text
 
 
-_clock = _Clock()
+_clock: Final = _Clock()

@@ -1,12 +1,14 @@
 """Who may ask how often: per user, and per partner for all of its users together; each process counts by itself."""
 
+from typing import Final
+
 from gateway.metrics import Metrics
 from gateway.user import User
 from routes.refused import RateLimited
-from runtime.ratelimit import RateLimit
+from runtime.ratelimit import Budget, RateLimit
 from runtime.settings import Settings
 
-BURST_SECONDS = 2.0
+BURST_SECONDS: Final = 2.0
 
 
 class Limits:
@@ -20,10 +22,26 @@ class Limits:
 
     def take(self, user: User) -> None:
         """Raises RateLimited."""
-        identity = user.identity
-        wait, scope = self._user.take(identity.sub), "user"
-        if not wait and identity.partner_id:
-            wait, scope = self._partner.take(identity.partner_id), "partner"
+        own = user.budget
+        if own is None:
+            own = self._find(user)
+        wait = own.take()
         if wait:
-            self._metrics.rate_limited.inc(scope)
-            raise RateLimited(wait)
+            self._refuse("user", wait)
+        shared = user.partner_budget
+        if shared is not None:
+            wait = shared.take()
+            if wait:
+                self._refuse("partner", wait)
+
+    def _find(self, user: User) -> Budget:
+        """Once per token; a user's tokens share one, and so do a partner's users."""
+        identity = user.identity
+        user.budget = own = self._user.of(identity.sub)
+        if identity.partner_id:
+            user.partner_budget = self._partner.of(identity.partner_id)
+        return own
+
+    def _refuse(self, scope: str, wait: float) -> None:
+        self._metrics.rate_limited.inc(scope)
+        raise RateLimited(wait)

@@ -8,14 +8,15 @@ sheds nothing; only a queue that stays does.
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 
-_FASTEST_CUT = 0.25
+_FASTEST_CUT: Final = 0.25
 """However long the queue: at least this part of what passed passes on."""
-_LEAST_PASSING = 0.05
+_LEAST_PASSING: Final = 0.05
 """Some requests always pass: they show whether the queue is gone."""
-_BACK = 0.05
+_BACK: Final = 0.05
 """After each interval without a standing queue this much more of the requests passes."""
-_FEWEST_LATE = 3
+_FEWEST_LATE: Final = 3
 """In a row before shedding begins: one stall makes one or two. From then on each late one counts, because under load there
 is one per turn of the loop, and turns get longer."""
 
@@ -98,12 +99,14 @@ class Overload:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shedding = shedding or Shedding()
-        self.shed = self.shedding.shed
-        """`shed() -> bool`, once per request."""
         self._every = every
         self._clock = clock
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    def shed(self) -> bool:
+        """Asked once per request."""
+        return self.shedding.shed()
 
     def start(self) -> None:
         """Begin to look, in the running event loop."""

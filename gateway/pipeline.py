@@ -6,7 +6,7 @@ rest becomes a coroutine that ends in a `Response` or, once the caller is known,
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -44,22 +44,25 @@ from runtime.identity import TokenRefused
 from runtime.upstream.errors import UpstreamError
 from runtime.upstream.upstream import Upstream
 
-LARGEST_OFREP_BODY = 64 * 1024
+LARGEST_OFREP_BODY: Final = 64 * 1024
 
 
 Instead = Callable[[UpstreamError | None], Coroutine[Any, Any, Response]]
 """Asks legacy in the service's place: because of an error, or because the service does not show the row (None)."""
 
 
-class Forward(NamedTuple):
+class Forward:
     """The answer is this upstream's. `head` is the request, up to the end of its last header.
 
     `instead` answers when the upstream fails before its answer has begun (the error), or does not show the row (None).
     """
 
-    upstream: Upstream
-    head: bytes
-    instead: "Instead | None"
+    __slots__ = ("head", "instead", "upstream")
+
+    def __init__(self, upstream: Upstream, head: bytes, instead: "Instead | None") -> None:
+        self.upstream = upstream
+        self.head = head
+        self.instead = instead
 
 
 Answering = Response | Forward | Coroutine[Any, Any, Response | Forward]
@@ -67,11 +70,12 @@ Answering = Response | Forward | Coroutine[Any, Any, Response | Forward]
 
 def handle(request: Request, facts: Facts, deps: Deps) -> Answering:
     """The answer to a clear request. Raises one of errors.EXPECTED for everything that is not an ordinary answer."""
-    facts.flags = deps.flags.current.version
+    snapshot = deps.flags.current
+    facts.flags = snapshot.version
     found = match(request.path)
     if found is None:
         return _beside(request, facts, deps)
-    facts.route, facts.entity = found.pattern, found.resource.entity
+    facts.route, facts.entity = found.pattern, found.entity
     facts.single = found.item is not None
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed
@@ -79,31 +83,36 @@ def handle(request: Request, facts: Facts, deps: Deps) -> Answering:
     user = deps.verifier.remembered(token)
     if user is None:
         return _after_verifying(request, token, found, facts, deps)
-    return _resource(request, user, found, facts, deps)
+    return _resource(request, user, found, snapshot, facts, deps)
 
 
 async def _after_verifying(
     request: Request, token: bytes, found: Match, facts: Facts, deps: Deps
 ) -> Response | Forward:
     """The same, for a token that is seen for the first time."""
-    answer = _resource(request, await verified(token, deps), found, facts, deps)
+    user = await verified(token, deps)
+    answer = _resource(request, user, found, deps.flags.current, facts, deps)
     return await answer if isinstance(answer, Coroutine) else answer
 
 
-def _resource(request: Request, user: User, found: Match, facts: Facts, deps: Deps) -> Answering:
+def _resource(
+    request: Request, user: User, found: Match, snapshot: Snapshot, facts: Facts, deps: Deps
+) -> Answering:
     """A /v2 read by a known user: which side answers, and what it is asked."""
     facts.user = user
     deps.limits.take(user)
-    facts.stage, plan = deps.plans.of(found.resource, user, deps.flags.current)
+    planned = deps.plans.of(found, user, snapshot)
+    facts.stage, plan = planned.stage, planned.plan
     if found.item is not None:
         facts.resource = _tag(found, deps)
-    if plan is not None and plan.side is Side.SERVICE and (facts.single or not plan.federated):
-        facts.side = _SERVICE
+    if plan is not None and plan.side is _SERVICE and (facts.single or not plan.federated):
+        facts.side = _SERVICE_WORD
         return _forward(plan, request, user, found, facts, deps)
     return _composed(request, user, found, facts, deps)
 
 
-_SERVICE = Side.SERVICE.value
+_SERVICE: Final = Side.SERVICE
+_SERVICE_WORD: Final = Side.SERVICE.value
 
 
 # --- identify
@@ -170,9 +179,9 @@ def _forward(
     """The service is asked in the caller's own words, and answers the caller; it judges the query, too."""
     if found.item is not None and request.query:
         raise InvalidQuery("query", "an_item_takes_none")
-    upstream = deps.services.of(found.resource)
+    upstream = deps.services[found.path]
     target = request.path + b"?" + request.query if request.query else request.path
-    head = upstream.start("GET", target) + user.wire + facts.correlation_id.encode()
+    head = b"".join((upstream.start("GET", target), user.wire, facts.wire_id))
     for name in _FORWARDED:
         if name in request.headers:
             head += b"\r\n%b: %b" % (name, b", ".join(request.all(name)))
@@ -201,7 +210,7 @@ async def _instead(
     return _respond(answer, facts)
 
 
-_FORWARDED = (b"prefer", b"if-none-match", b"traceparent")
+_FORWARDED: Final = (b"prefer", b"if-none-match", b"traceparent")
 
 
 def _tag(found: Match, deps: Deps) -> str:
@@ -300,7 +309,7 @@ async def _own_flags(request: Request, facts: Facts, deps: Deps) -> Response:
     return Response(status=answer.status, body=answer.body, headers=tuple(answer.headers))
 
 
-PLAIN = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/v2/openapi.json"})
+PLAIN: Final = frozenset({b"/healthz", b"/readyz", b"/metrics", b"/v2/openapi.json"})
 """Pages without a user; never shed, or whoever watches an overloaded process would end it."""
 
 

@@ -29,6 +29,19 @@ class SplitRead:
     """How the partitions that the service answers are read."""
 
 
+class Planned:
+    """A user's stage for a resource, and its plan, for as long as the flags stay as they are (gateway.plans)."""
+
+    __slots__ = ("generation", "plan", "stage")
+
+    def __init__(self, stage: str, plan: Read | None, generation: int) -> None:
+        self.stage = stage
+        """Its word, for the record."""
+        self.plan = plan
+        """None: the query decides, too."""
+        self.generation = generation
+
+
 def plan_read(stage: Stage, *, backfilled: bool, homes_moved: bool = False) -> Read:
     """The read of one user.
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final
 
 Header = tuple[bytes, bytes]
 
-JSON = b"application/json"
-NO_STORE = (b"cache-control", b"no-store")
+JSON: Final = b"application/json"
+NO_STORE: Final = (b"cache-control", b"no-store")
 
-_STATUS_LINES = {
+_STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
     if status >= 200

@@ -10,6 +10,7 @@ from gateway.caller import Caller
 from gateway.errors import Disagreement
 from gateway.page import Page
 from gateway.rows import Row
+from routes import resources
 from routes.key import Key
 from routes.query import ListQuery
 from routes.refused import Forbidden, Unauthenticated
@@ -35,23 +36,20 @@ _page = msgspec.json.Decoder(_PageReply)
 _known = msgspec.json.Decoder(_KnownReply)
 
 
+def owners(upstreams: Mapping[Service, Upstream]) -> dict[str, Upstream]:
+    """The upstream that owns each resource, by the resource's path; only of the services that are given."""
+    return {r.path: upstreams[r.service] for r in resources() if r.service in upstreams}
+
+
 class ServiceSide:
-    """All services, by the resource that is asked for."""
+    """All services; `owners` as `owners` makes them."""
 
     def __init__(
-        self, upstreams: Mapping[Service, Upstream], tokens: InternalTokens, cursor_key: bytes
+        self, owners: Mapping[str, Upstream], tokens: InternalTokens, cursor_key: bytes
     ) -> None:
-        self._upstreams = upstreams
+        self._owners = owners
         self._tokens = tokens
         self._cursor_key = cursor_key
-        self._by_path: dict[str, Upstream] = {}
-
-    def of(self, resource: Resource) -> Upstream:
-        """The upstream that owns a resource."""
-        upstream = self._by_path.get(resource.path)
-        if upstream is None:
-            upstream = self._by_path[resource.path] = self._upstreams[resource.service]
-        return upstream
 
     async def get(
         self,
@@ -62,7 +60,7 @@ class ServiceSide:
         extra: Sequence[tuple[bytes, bytes]] = (),
     ) -> Reply:
         """The service's own answer: success, 304 or 404. Raises UpstreamError, Refused."""
-        upstream = self.of(resource)
+        upstream = self._owners[resource.path]
         target = path + (b"?" + query if query else b"")
         reply = await upstream.fetch(
             "GET", target, [*caller.headers(), *extra], echo=caller.correlation_id.encode()
@@ -110,7 +108,7 @@ class ServiceSide:
         caller: Caller,
         extra: Sequence[tuple[bytes, bytes]] = (),
     ) -> bytes:
-        upstream = self.of(resource)
+        upstream = self._owners[resource.path]
         headers = [
             *caller.headers(),
             *extra,

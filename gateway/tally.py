@@ -6,15 +6,17 @@ and start that is never folded, and a memory map written for each number.
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Final
 
-SECONDS = (
+SECONDS: Final = (
     *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0),
 )
 """Upper bounds of the duration's buckets; one more takes what is longer."""
 
 _Key = tuple[str, str, str, str, int]
-_EMPTY = [0.0] * (len(SECONDS) + 2)
+_bucket: Final = bisect_left
+_EMPTY: Final = [0.0] * (len(SECONDS) + 2)
 
 
 class Tally:
@@ -35,7 +37,7 @@ class Tally:
         except KeyError:
             cell = self._cells[key] = _EMPTY.copy()
         cell[0] += seconds
-        cell[bisect_left(SECONDS, seconds) + 1] += 1.0
+        cell[_bucket(SECONDS, seconds) + 1] += 1.0
 
     def read(self) -> dict[tuple[str, ...], list[float]]:
         """A copy: labels -> seconds in sum, then how many fell into each bucket."""

@@ -1,17 +1,32 @@
 """`User`: what is made of a verified token once, so that no request has to make it again."""
 
+from typing import Final
+
+from gateway.plan import Planned
 from runtime.accessrecord import NONE, role_word
 from runtime.flagsnapshot import FlagUser
 from runtime.identity import Identity
 from runtime.jws import TokenRefused
+from runtime.ratelimit import Budget
 
-_CARE = frozenset({"", "patient", "clinician"})
+_CARE: Final = frozenset({"", "patient", "clinician"})
 
 
 class User:
     """A verified user with their own token, which is what both upstreams judge by: no service key, no identity header."""
 
-    __slots__ = ("by_home", "flags", "identity", "operator", "purpose", "record", "token", "wire")
+    __slots__ = (
+        "budget",
+        "by_home",
+        "flags",
+        "identity",
+        "operator",
+        "partner_budget",
+        "plans",
+        "record",
+        "token",
+        "wire",
+    )
 
     def __init__(self, identity: Identity, token: bytes) -> None:
         self.identity = identity
@@ -27,10 +42,15 @@ class User:
         """Rows that are written at somebody's side are written at this one's own (decisions.md 16)."""
         self.operator = "operator" in identity.operator_roles
         # Patients and those who treat them; everybody else runs the business.
-        self.purpose = "treatment" if identity.app_role in _CARE else "operations"
+        purpose = "treatment" if identity.app_role in _CARE else "operations"
         role = role_word(identity.app_role) if identity.app_role else NONE
-        self.record = f'"sub":"{identity.sub}","role":"{role}"'
+        self.record = f'"sub":"{identity.sub}","role":"{role}","purpose":"{purpose}"'
         """The caller in the PHI access record."""
+        self.budget: Budget | None = None
+        """What gateway.limits lets this user ask, once it was asked for."""
+        self.partner_budget: Budget | None = None
+        self.plans: dict[str, Planned] = {}
+        """What gateway.plans remembers, by the resource's path."""
         self.wire = (
             b"\r\nauthorization: Bearer %b\r\naccept: application/json\r\naccept-encoding: identity"
             b"\r\nuser-agent: banyan\r\nx-correlation-id: " % token

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,7 +19,7 @@ from runtime.recordfile import RecordFile
 
 log = structlog.get_logger("accesslog")
 
-MOST_BYTES = 256 * 1024 * 1024
+MOST_BYTES: Final = 256 * 1024 * 1024
 
 
 class Waiter(Protocol):

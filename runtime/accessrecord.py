@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from catalog import assets
 from catalog.stage import Side, Stage
 
-NONE = "none"
+NONE: Final = "none"
 """Where a request has no entity, resource, route, stage, side or address."""
-ANONYMOUS = "anonymous"
+ANONYMOUS: Final = "anonymous"
 """`sub` and `role` of whoever proved nothing."""
-MACHINE = "machine"
+MACHINE: Final = "machine"
 """`role` of a worker."""
-OTHER = "other"
+OTHER: Final = "other"
 """`role` of a token whose own word does not have the form of one, and `method` of what is none."""
 
 ACTIONS = frozenset("read create update delete search export login admin".split())
@@ -148,17 +148,17 @@ FIELDS = {
         Field(name="client_id_rejected", holds=lambda value: value is True, required=False),
         Field(name="sub", holds=_like(rf"{_UUID}|{ANONYMOUS}|banyan\.[a-z_]{{1,32}}")),
         Field(name="role", holds=_like(_ROLE.pattern)),
+        Field(name="purpose", holds=_one_of(PURPOSES)),
+        Field(name="resource", holds=_like(rf"[0-9a-f]{{{2 * _TAG_BYTES}}}|many:\d{{1,9}}|{NONE}")),
+        Field(name="source_ip", holds=_address),
+        Field(name="flag_version", holds=_whole(0, 2**63 - 1)),
+        Field(name="duration_ms", holds=_milliseconds),
         Field(name="action", holds=_one_of(ACTIONS)),
         Field(name="entity", holds=_one_of(frozenset({*assets(), NONE}))),
-        Field(name="resource", holds=_like(rf"[0-9a-f]{{{2 * _TAG_BYTES}}}|many:\d{{1,9}}|{NONE}")),
-        Field(name="purpose", holds=_one_of(PURPOSES)),
         Field(name="outcome", holds=_one_of(OUTCOMES)),
         Field(name="status", holds=_whole(200, 599)),
         Field(name="stage", holds=_one_of(STAGES)),
         Field(name="side", holds=_one_of(SIDES)),
-        Field(name="source_ip", holds=_address),
-        Field(name="flag_version", holds=_whole(0, 2**63 - 1)),
-        Field(name="duration_ms", holds=_milliseconds),
         Field(name="route", holds=_like(rf"({_SEGMENT}){{1,6}}|ofrep|{NONE}")),
         Field(name="method", holds=_one_of(METHODS)),
         Field(name="code", holds=_like(r"[a-z][a-z_]{0,39}"), required=False),

@@ -2,10 +2,11 @@
 
 import os
 import re
-import time
 from collections.abc import Sequence
+from time import time_ns
+from typing import Final
 
-_WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
+_WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 
 
 def correlation_id(given: Sequence[bytes]) -> tuple[str, bool]:
@@ -15,9 +16,10 @@ def correlation_id(given: Sequence[bytes]) -> tuple[str, bool]:
     return uuid7(), bool(given)
 
 
-_BLOCK_BYTES = 4096
-_ID_DIGITS = 20
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_time_ns: Final = time_ns
+_BLOCK_BYTES: Final = 4096
+_ID_DIGITS: Final = 20
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class _Source:
@@ -29,8 +31,8 @@ class _Source:
         self._millisecond = -1
         self._time = ""
 
-    def uuid7(self) -> str:
-        millisecond = time.time_ns() // 1_000_000
+    def next(self) -> str:
+        millisecond = _time_ns() // 1_000_000
         if millisecond != self._millisecond:
             digits = f"{millisecond & 0xFFFF_FFFF_FFFF:012x}"
             self._millisecond, self._time = millisecond, f"{digits[:8]}-{digits[8:]}-7"
@@ -43,5 +45,9 @@ class _Source:
         return f"{self._time}{d[at : at + 3]}-{variant}{d[at + 3 : at + 6]}-{d[at + 6 : at + 18]}"
 
 
-uuid7 = _Source().uuid7
-"""A version 7 UUID (RFC 9562 section 5.7): milliseconds of the clock, then 74 random bits."""
+_source: Final = _Source()
+
+
+def uuid7() -> str:
+    """A version 7 UUID (RFC 9562 section 5.7): milliseconds of the clock, then 74 random bits."""
+    return _source.next()

@@ -34,17 +34,17 @@ T = TypeVar("T")
 
 LEEWAY_SECONDS: Final = 30
 LONGEST_LIFE_SECONDS: Final = 24 * 3600
-STAFF_ROLES = frozenset({"clinician", "compliance", "admin"})
+STAFF_ROLES: Final = frozenset({"clinician", "compliance", "admin"})
 
-_ASYMMETRIC = frozenset({"ES256", "RS256", "EdDSA"})
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_LONGEST_TEXT = 200
-_SMALLEST_SECRET = 32
-_PUBLIC_KEYS = ("-----BEGIN", "ssh-", "ecdsa-", "{")
+_ASYMMETRIC: Final = frozenset({"ES256", "RS256", "EdDSA"})
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_LONGEST_TEXT: Final = 200
+_SMALLEST_SECRET: Final = 32
+_PUBLIC_KEYS: Final = ("-----BEGIN", "ssh-", "ecdsa-", "{")
 """How public keys begin, as PEM, as SSH writes them, and as JWK."""
-_LOOK_AGAIN_SECONDS = 60.0
-_REFUSED_SECONDS = 5.0
-_REFUSED_REMEMBERED = 1_000
+_LOOK_AGAIN_SECONDS: Final = 60.0
+_REFUSED_SECONDS: Final = 5.0
+_REFUSED_REMEMBERED: Final = 1_000
 
 
 class TooManyTokens(Exception):

@@ -150,7 +150,7 @@ def fuzz_heads(count: int, seed: int) -> Verdicts:
                 repeated.append((name, value))
             headers.setdefault(name, value)
         try:
-            request = heads.request("GET", version, target, headers, repeated, "127.0.0.1")
+            request = heads.request(b"GET", version, target, headers, repeated, "127.0.0.1")
         except Refused:
             continue
         except Exception as error:  # noqa: BLE001 - any other end is the finding

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from routes.refused import TooLarge
 
-MOST_BYTES = 1024 * 1024
+MOST_BYTES: Final = 1024 * 1024
 """No route takes a longer buffered body (http-rules section 1)."""
 
 

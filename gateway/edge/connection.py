@@ -6,7 +6,7 @@ read and dropped for a moment then, so that it can see the answer (a close with 
 
 import asyncio
 from collections import deque
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from gateway.edge.address import canonical
 from gateway.edge.body import ClientGone
@@ -16,11 +16,11 @@ from gateway.edge.reader import RequestReader
 from gateway.edge.request import Request
 from routes.refused import RequestTimeout, Unclear
 
-HIGH_WATER = 256 * 1024
-LINGER_SECONDS = 1.0
-MOST_DROPPED = 4 * 1024 * 1024
-MOST_PIPELINED = 64
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+HIGH_WATER: Final = 256 * 1024
+LINGER_SECONDS: Final = 1.0
+MOST_DROPPED: Final = 4 * 1024 * 1024
+MOST_PIPELINED: Final = 64
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Call(Protocol):

@@ -3,7 +3,8 @@
 The rules are http-rules section 1. Pure; the table of accepted Host values grows up to a bound.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from gateway.edge.address import canonical
 from gateway.edge.request import Request
@@ -19,13 +20,16 @@ from routes.refused import (
     WrongHost,
 )
 
-MOST_HEADERS = 100
-LARGEST_HEADERS = 16 * 1024
+MOST_HEADERS: Final = 100
+LARGEST_HEADERS: Final = 16 * 1024
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_NEVER = frozenset({"CONNECT", "TRACE"})
-_VERSIONS = frozenset({"1.0", "1.1"})
-_SINGLE = (
+_METHODS: Final = {
+    word.encode(): word for word in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
+"""By their bytes."""
+_NEVER: Final = frozenset({b"CONNECT", b"TRACE"})
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_SINGLE: Final = (
     b"authorization",
     b"apikey",
     b"content-type",
@@ -36,8 +40,8 @@ _SINGLE = (
     b"expect",
     b"if-match",
 )
-_HARMLESS_CONNECTION = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
-_PROTECTED = frozenset(
+_HARMLESS_CONNECTION: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
+_PROTECTED: Final = frozenset(
     {
         b"authorization",
         b"apikey",
@@ -49,8 +53,8 @@ _PROTECTED = frozenset(
         b"prefer",
     }
 )
-_PROTECTED_STARTS = (b"x-forwarded-", b"content-")
-_MOST_HOSTS = 1000
+_PROTECTED_STARTS: Final = (b"x-forwarded-", b"content-")
+_MOST_HOSTS: Final = 1000
 
 
 class Heads:
@@ -64,21 +68,30 @@ class Heads:
 
     def request(
         self,
-        method: str,
+        verb: bytes,
         version: str,
         target: bytes,
-        headers: Mapping[bytes, bytes],
-        repeated: Sequence[tuple[bytes, bytes]],
+        headers: dict[bytes, bytes],
+        repeated: list[tuple[bytes, bytes]],
         address: str,
+        *,
+        unusual: bool = True,
     ) -> Request:
-        """The request of a head. Raises one of routes.refused.Unclear."""
+        """The request of a head. Raises one of routes.refused.Unclear.
+
+        `unusual`: there may be a name that is not in runtime.headernames.
+        """
         if version not in _VERSIONS:
             raise HttpVersion
-        if method not in METHODS:
-            raise NoSuchMethod if method in _NEVER else NotImplementedHere
-        _check_names(headers, repeated)
+        method = _METHODS.get(verb)
+        if method is None:
+            raise NoSuchMethod if verb in _NEVER else NotImplementedHere
+        if unusual and b"_" in b"".join(headers):
+            raise Malformed
+        if repeated or len(headers) > MOST_HEADERS:
+            _check_repeated(headers, repeated)
         path, query = check_target(self._own(target, headers))
-        if not headers.keys().isdisjoint(_CAREFUL):
+        if not _CAREFUL.isdisjoint(headers):
             _check_meaning(headers, repeated, version)
         if self._edges and address in self._edges:
             address = _forwarded_for(headers, repeated) or address
@@ -91,7 +104,7 @@ class Heads:
             peer=address,
         )
 
-    def _own(self, target: bytes, headers: Mapping[bytes, bytes]) -> bytes:
+    def _own(self, target: bytes, headers: dict[bytes, bytes]) -> bytes:
         """The target in origin form; its host and the Host header are ours."""
         host = headers.get(b"host")
         if host is None:
@@ -126,25 +139,23 @@ class Heads:
             self._good_hosts.add(host)
 
 
-_HOST_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]"
+_HOST_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]"
 
 
-def _check_names(headers: Mapping[bytes, bytes], repeated: Sequence[tuple[bytes, bytes]]) -> None:
+def _check_repeated(headers: dict[bytes, bytes], repeated: list[tuple[bytes, bytes]]) -> None:
     if len(headers) + len(repeated) > MOST_HEADERS:
         raise HeadersTooLarge
-    if b"_" in b"".join(headers):
-        raise Malformed
-    if repeated and any(name in _SINGLE for name, _ in repeated):
+    if any(name in _SINGLE for name, _ in repeated):
         raise Malformed
 
 
-_CAREFUL = frozenset(
+_CAREFUL: Final = frozenset(
     {b"connection", b"transfer-encoding", b"expect", b"content-encoding", b"upgrade"}
 )
 
 
 def _check_meaning(
-    headers: Mapping[bytes, bytes], repeated: Sequence[tuple[bytes, bytes]], version: str
+    headers: dict[bytes, bytes], repeated: list[tuple[bytes, bytes]], version: str
 ) -> None:
     """The headers that say how the rest is to be read."""
     if b"connection" in headers:
@@ -159,7 +170,7 @@ def _check_meaning(
         raise NotImplementedHere  # no route takes one; an answer in HTTP would only confuse its client
 
 
-def _check_connection(value: bytes, repeated: Sequence[tuple[bytes, bytes]]) -> None:
+def _check_connection(value: bytes, repeated: list[tuple[bytes, bytes]]) -> None:
     """Hop-by-hop names are dropped by every proxy on the way; a name that carries meaning must not be among them."""
     values = [value, *(other for name, other in repeated if name == b"connection")]
     if len(values) == 1 and value in _HARMLESS_CONNECTION:
@@ -170,16 +181,14 @@ def _check_connection(value: bytes, repeated: Sequence[tuple[bytes, bytes]]) -> 
             raise Malformed
 
 
-def _check_coding(headers: Mapping[bytes, bytes], version: str) -> None:
+def _check_coding(headers: dict[bytes, bytes], version: str) -> None:
     if version == "1.0" or b"content-length" in headers:
         raise Malformed
     if headers[b"transfer-encoding"].lower() != b"chunked":
         raise NotImplementedHere
 
 
-def _forwarded_for(
-    headers: Mapping[bytes, bytes], repeated: Sequence[tuple[bytes, bytes]]
-) -> str | None:
+def _forwarded_for(headers: dict[bytes, bytes], repeated: list[tuple[bytes, bytes]]) -> str | None:
     """The last address, which the edge itself wrote; None if it is none."""
     values = [value for name, value in repeated if name == b"x-forwarded-for"]
     value = values[-1] if values else headers.get(b"x-forwarded-for", b"")

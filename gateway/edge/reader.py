@@ -5,6 +5,7 @@ clear is still judged by `gateway.edge.head`, and sizes are bounded before anyth
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from httptools import (
     HttpParserCallbackError,
@@ -25,13 +26,15 @@ from routes.refused import (
     Unclear,
     UriTooLong,
 )
+from runtime.headernames import LOWER
 
-_MOST_HEAD = LONGEST_TARGET + LARGEST_HEADERS + 4 * MOST_HEADERS
-_MOST_EXTENSIONS = 4096
-_CHUNK_FRAME = 8
+_MOST_HEAD: Final = LONGEST_TARGET + LARGEST_HEADERS + 4 * MOST_HEADERS
+_MOST_EXTENSIONS: Final = 4096
+_CHUNK_FRAME: Final = 8
 """Bytes round a chunk's data that are no extension: two line ends, and a size of four digits; longer ones are rare."""
-_PIECE = 128
-_BODY_IS_DROPPED = frozenset({"GET", "HEAD", "OPTIONS"})
+_PIECE: Final = 128
+_BLANK: Final = 0x20
+_BODY_IS_DROPPED: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequestReader:
@@ -54,6 +57,8 @@ class RequestReader:
         """The one that is arriving."""
         self.headers: dict[bytes, bytes] = {}
         self._repeated: list[tuple[bytes, bytes]] = []
+        self._unusual = False
+        """A header's name is not among the usual ones."""
         self._target = b""
         self._size = 0
         self._head_bytes = 0
@@ -131,6 +136,7 @@ class RequestReader:
         self._repeated = []
         self._target = b""
         self._size = self._head_bytes = 0
+        self._unusual = False
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -143,11 +149,16 @@ class RequestReader:
             raise HeadersTooLarge
         if not self.in_head:
             return  # a trailer: dropped
-        name, value = name.lower(), value.strip(b" \t")  # the parser leaves a tab behind the value
-        if name in self.headers:
-            self._repeated.append((name, value))
+        lower = LOWER.get(name)
+        if lower is None:
+            lower = name.lower()
+            self._unusual = True
+        if value and value[-1] <= _BLANK:
+            value = value.strip(b" \t")  # the parser leaves a tab behind the value
+        if lower in self.headers:
+            self._repeated.append((lower, value))
         else:
-            self.headers[name] = value
+            self.headers[lower] = value
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self.headers
@@ -155,12 +166,13 @@ class RequestReader:
         # After the message is complete the parser has forgotten it.
         self._keep = parser.should_keep_alive() and b"upgrade" not in headers
         request = self._heads.request(
-            parser.get_method().decode("ascii"),
+            parser.get_method(),
             parser.get_http_version(),
             self._target,
             headers,
             self._repeated,
             self._address,
+            unusual=self._unusual,
         )
         self.in_head = False
         if b"content-length" in headers or b"transfer-encoding" in headers:

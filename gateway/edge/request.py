@@ -1,7 +1,5 @@
 """`Request`: the head of a request that was found clear, as the pipeline sees it."""
 
-from collections.abc import Mapping, Sequence
-
 from gateway.edge.body import Body
 
 
@@ -19,8 +17,8 @@ class Request:
         method: str,
         path: bytes,
         query: bytes,
-        headers: Mapping[bytes, bytes],
-        repeated: Sequence[tuple[bytes, bytes]] = (),
+        headers: dict[bytes, bytes],
+        repeated: list[tuple[bytes, bytes]] | None = None,
         peer: str = "",
         body: Body | None = None,
     ) -> None:
@@ -29,7 +27,7 @@ class Request:
         self.query = query
         self.headers = headers
         """The first of each name."""
-        self.repeated = repeated
+        self.repeated = [] if repeated is None else repeated
         """The further ones, in order."""
         self.peer = peer
         self.body = body

@@ -1,18 +1,19 @@
 """The request target, refused unless it means one thing to everybody who reads it, however often they decode it. Pure."""
 
 import re
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from routes.refused import Malformed, UriTooLong
 
-LONGEST_TARGET = 8 * 1024
+LONGEST_TARGET: Final = 8 * 1024
 
-_PLAIN_PATH = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~/"
-_PLAIN_QUERY = bytes(set(range(0x21, 0x7F)) - set(b"#<>\\^`"))
+_PLAIN_PATH: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~/"
+_PLAIN_QUERY: Final = bytes(set(range(0x21, 0x7F)) - set(b"#<>\\^`"))
 # pchar of RFC 3986 without `;`, which some readers cut at.
-_PATH = re.compile(rb"(?:/(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*)+", re.ASCII)
-_CONTROLS = bytes(range(0x20)) + b"\x7f"
-_MOST_DECODINGS = 8
+_PATH: Final = re.compile(rb"(?:/(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*)+", re.ASCII)
+_CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
+_MOST_DECODINGS: Final = 8
 
 
 def check_target(target: bytes) -> tuple[bytes, bytes]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.compiled.form import compiled_files
@@ -21,16 +22,16 @@ class BuildFailed(Exception):
     """mypyc or the C compiler refused; the message says what they said."""
 
 
-def build(folder: Path = FOLDER) -> Path:
+def build(folder: Path = FOLDER, modules: Sequence[str] = MODULES) -> Path:
     """The folder of the build, made unless it is there. Takes about a minute of CPU. Raises BuildFailed."""
-    made = folder / build_name()
+    made = folder / build_name(modules)
     if compiled_files(made):
         return made
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
         new = Path(scratch) / "build"
-        _compile(new, Path(scratch) / "c")
-        missing = {*MODULES, f"{GROUP}__mypyc"} - compiled_files(new).keys()
+        _compile(modules, new, Path(scratch) / "c")
+        missing = {*modules, f"{GROUP}__mypyc"} - compiled_files(new).keys()
         if missing:
             raise BuildFailed(f"not made: {', '.join(sorted(missing))}")
         try:
@@ -44,9 +45,10 @@ def build(folder: Path = FOLDER) -> Path:
     return made
 
 
-def _compile(new: Path, scratch: Path) -> None:
+def _compile(modules: Sequence[str], new: Path, scratch: Path) -> None:
     """In a process of its own: mypyc takes relative paths only, prints, and ends the process when it refuses."""
-    command = [sys.executable, "-m", "runtime.compiled.build", "--compile", str(new), str(scratch)]
+    arguments = ["--compile", str(new), str(scratch), *modules]
+    command = [sys.executable, "-m", "runtime.compiled.build", *arguments]
     done = subprocess.run(  # noqa: S603 - our own module
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -55,12 +57,12 @@ def _compile(new: Path, scratch: Path) -> None:
         raise BuildFailed("\n".join(lines[-_LAST_LINES:]))
 
 
-def _run_mypyc(new: Path, scratch: Path) -> None:
+def _run_mypyc(new: Path, scratch: Path, modules: Sequence[str]) -> None:
     from mypyc.build import mypycify  # only here, and only where it is installed
     from setuptools import Distribution  # type: ignore[import-untyped]
 
     extensions = mypycify(
-        [*_MYPY, *(str(path_of(module)) for module in MODULES)],
+        [*_MYPY, *(str(path_of(module)) for module in modules)],
         opt_level="3",
         group_name=GROUP,
         target_dir=str(scratch),
@@ -74,7 +76,7 @@ def _run_mypyc(new: Path, scratch: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--compile"]:
-        _run_mypyc(Path(arguments[1]), Path(arguments[2]))
+        _run_mypyc(Path(arguments[1]), Path(arguments[2]), arguments[3:])
         return 0
     sys.stderr.write(f"compiling {len(MODULES)} modules of the data plane (about a minute) ...\n")
     try:

@@ -25,18 +25,18 @@ class NotCompiled(Exception):
     """There is no compiled form of these sources for this interpreter: `make compiled` makes it."""
 
 
-def use(wish: str, folder: Path = FOLDER) -> Form:
+def use(wish: str, folder: Path = FOLDER, modules: Sequence[str] = MODULES) -> Form:
     """Take the compiled modules (`compiled`), not (`plain`), or if there are any (`auto`): all of them or none.
 
     A build of other sources, of another interpreter or machine does not count. Raises NotCompiled for `compiled` where
     there is none, RuntimeError where a module has been imported already.
     """
-    early = sorted(set(MODULES) & sys.modules.keys())
+    early = sorted(set(modules) & sys.modules.keys())
     if early:
         raise RuntimeError(f"imported before its form was chosen: {', '.join(early)}")
     if wish == Form.PLAIN:
         return Form.PLAIN
-    files = compiled_files(folder / build_name())
+    files = compiled_files(folder / build_name(modules))
     if files:
         sys.meta_path.insert(0, _Finder(files))
         return Form.COMPILED

@@ -2,6 +2,7 @@
 
 import hashlib
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +15,7 @@ MODULES = (
     "gateway.call",
     "gateway.cors",
     "gateway.credentials",
+    "gateway.deps",
     "gateway.edge.body",
     "gateway.edge.connection",
     "gateway.edge.head",
@@ -23,19 +25,24 @@ MODULES = (
     "gateway.edge.target",
     "gateway.facts",
     "gateway.limits",
+    "gateway.overload",
     "gateway.pipeline",
+    "gateway.plan",
     "gateway.plans",
     "gateway.response",
+    "gateway.server",
     "gateway.tally",
     "gateway.user",
     "routes.match",
     "runtime.accesslog",
     "runtime.correlation",
+    "runtime.headernames",
     "runtime.identity",
     "runtime.ratelimit",
     "runtime.upstream.breaker",
     "runtime.upstream.connection",
     "runtime.upstream.exchange",
+    "runtime.upstream.outbox",
     "runtime.upstream.pool",
     "runtime.upstream.retry_budget",
     "runtime.upstream.sliding",
@@ -52,11 +59,13 @@ def path_of(module: str) -> Path:
     return Path(*module.split(".")).with_suffix(".py")
 
 
-def build_name(root: Path = ROOT) -> str:
+def build_name(modules: Sequence[str] = MODULES, root: Path = ROOT) -> str:
     """The name of the build that the present sources and this interpreter need."""
-    digest = hashlib.sha256(repr((GROUP, MODULES, library_suffix())).encode())
-    for folder in _SOURCES:
-        for source in sorted((root / folder).rglob("*.py")):
+    sources = {source for folder in _SOURCES for source in (root / folder).rglob("*.py")}
+    sources.update(root / path_of(module) for module in modules)
+    digest = hashlib.sha256(repr((GROUP, modules, library_suffix())).encode())
+    for source in sorted(sources):
+        if source.exists():
             text = source.read_bytes()
             digest.update(f"\n{source.relative_to(root)} {len(text)}\n".encode())
             digest.update(text)

@@ -7,19 +7,22 @@ answer. (A stray line end in the same segment is dropped by the parser, and so i
 
 import asyncio
 import select
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from runtime.headernames import LOWER
 from runtime.upstream.errors import UpstreamBroke, UpstreamError
 from runtime.upstream.exchange import CHUNKED, Exchange, Header
+from runtime.upstream.outbox import Outbox
 
-MOST_HEADERS = 200
-LARGEST_HEADERS = 64 * 1024
-MOST_INTERIM = 8
-_HIGH_WATER = 256 * 1024
-_LONGEST_LENGTH = 19
-_NEW, _OLD = b"HTTP/1.1", b"HTTP/1.0"
+MOST_HEADERS: Final = 200
+LARGEST_HEADERS: Final = 64 * 1024
+MOST_INTERIM: Final = 8
+_HIGH_WATER: Final = 256 * 1024
+_LONGEST_LENGTH: Final = 19
+_NEW: Final = b"HTTP/1.1"
+_OLD: Final = b"HTTP/1.0"
 """How an answer begins. The parser takes RTSP and ICE as well, HTTP/0.9 and 2.0, and empty lines before it."""
 
 
@@ -66,6 +69,7 @@ class Connection:
         "_left",
         "_old",
         "_opening",
+        "_outbox",
         "_owner",
         "_parser",
         "_paused",
@@ -78,8 +82,9 @@ class Connection:
         "transport",
     )
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, outbox: Outbox) -> None:
         self._owner = owner
+        self._outbox = outbox
         self._parser = HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._dead = False
@@ -104,7 +109,7 @@ class Connection:
     # --- what the pool and the exchange ask for
 
     def start(self, exchange: Exchange) -> None:
-        """Send the request. The connection is this exchange's until the owner hears of it again."""
+        """Send the request, in this turn of the event loop. The connection is this exchange's until the owner hears of it again."""
         self._exchange = exchange
         self._used += 1
         self._headers: list[Header] = []
@@ -113,11 +118,18 @@ class Connection:
         self._complete = self._old = False
         self._left = exchange.streamed
         exchange.connection = self
+        exchange.sent = False
         if exchange.paused:
             self.pause(exchange)
-        self.transport.write(exchange.wire)
-        if exchange.streamed is not None:
+        if exchange.streamed is None:
+            self._outbox.add(exchange)
+        else:
+            self.transmit(exchange)
             exchange.receiver.drained()
+
+    def transmit(self, exchange: Exchange) -> None:
+        exchange.sent = True
+        self.transport.write(exchange.wire)
 
     def pause(self, exchange: Exchange) -> None:
         if exchange is self._exchange and not self._paused and self.usable:
@@ -165,7 +177,7 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
-        if exchange is None:
+        if exchange is None or not exchange.sent:
             self._end()  # nobody asked for anything
             return
         if self._opening is not None:
@@ -217,7 +229,8 @@ class Connection:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:  # else a trailer: dropped
-            self._headers.append((name.lower(), value))
+            lower = LOWER.get(name)
+            self._headers.append((name.lower() if lower is None else lower, value))
 
     def on_headers_complete(self) -> None:
         if self._undelivered > LARGEST_HEADERS or len(self._headers) > MOST_HEADERS:
@@ -326,7 +339,6 @@ class Connection:
             and self._keep
             and self._left is None
             and not self._dead
-            and not transport.is_closing()
             and not transport.get_write_buffer_size()
         ):
             if self._paused:

@@ -1,14 +1,14 @@
 """`Exchange`: one request and its answer, from the wish to the last byte; and `Receiver`, whom it tells."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime.upstream.errors import UpstreamError
 
 Header = tuple[bytes, bytes]
 
-CHUNKED = -1
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CHUNKED: Final = -1
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """RFC 9110 section 9.2.1; only these are ever sent twice."""
 
 
@@ -34,6 +34,9 @@ class Receiver(Protocol):
 
 class Carrier(Protocol):
     """The connection, as its exchange sees it (runtime.upstream.connection)."""
+
+    def transmit(self, exchange: "Exchange") -> None:
+        """Send the request now."""
 
     def pause(self, exchange: "Exchange") -> None: ...
 
@@ -62,6 +65,7 @@ class Exchange:
         "method",
         "paused",
         "receiver",
+        "sent",
         "started",
         "streamed",
         "ticket",
@@ -101,6 +105,8 @@ class Exchange:
         self.ticket = 0
         """Of the circuit breaker; 0 when it has been told of this attempt."""
         self.paused = False
+        self.sent = False
+        """Something of the request may have left, on the connection that it has now or had last."""
         self.started = False
         """The receiver has been given the head: from here on there is no other attempt."""
         self.done = False

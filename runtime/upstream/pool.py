@@ -7,6 +7,7 @@ connection is taken first, so that the others may age and be closed.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -21,11 +22,12 @@ from runtime.upstream.errors import (
     UpstreamUnreachable,
 )
 from runtime.upstream.exchange import Exchange
+from runtime.upstream.outbox import Outbox
 
 log = structlog.get_logger("upstream")
 
-_TICK_SECONDS = 0.02
-_IDLE_TICK_SECONDS = 1.0
+_TICK_SECONDS: Final = 0.02
+_IDLE_TICK_SECONDS: Final = 1.0
 
 
 class Pool:
@@ -56,6 +58,7 @@ class Pool:
         self._ended = ended
         self.failed = failed
         self._lost = lost
+        self._outbox = Outbox()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._makers: set[asyncio.Task[Connection | None]] = set()
@@ -65,6 +68,8 @@ class Pool:
         self._busy = False
         """The timer is the fine one."""
         self._closed = False
+        self._seen = 0.0
+        """When the timer looked last: that is how old a connection is said to be that becomes idle."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -139,15 +144,17 @@ class Pool:
         if self._closed:
             connection.close()
         elif not self._waiting:
-            connection.idle_since = self._now()
+            connection.idle_since = self._seen
             self._idle.append(connection)
-        elif connection.silent():
+        elif connection.usable and connection.silent():
             self._start_next(connection)
         else:
             connection.close()
 
     def ended(self, exchange: Exchange, status: int) -> None:
-        self._running.pop(exchange, None)
+        running = self._running
+        if exchange in running:
+            del running[exchange]
         self._ended(exchange, status)
 
     def lost(self, connection: Connection, exchange: Exchange | None, fresh: bool) -> None:
@@ -194,7 +201,7 @@ class Pool:
 
     async def _make(self) -> Connection | None:
         """A connection, TLS included, or None: refused, unknown or unverified."""
-        connection = Connection(self)
+        connection = Connection(self, self._outbox)
         try:
             await self._dial(connection)
         # ssl.SSLError and socket.gaierror are among the first; the second: a name that no resolver would be asked for
@@ -205,6 +212,7 @@ class Pool:
 
     def _add(self, connection: Connection) -> None:
         self._all.add(connection)
+        self._seen = self._now()
         if self._waiting and not self._closed:
             self._start_next(connection)
         else:
@@ -229,7 +237,7 @@ class Pool:
         if self._closed:
             return
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        self._seen = now = loop.time()
         for exchange in [e for e in self._running if e.expires <= now]:
             error = UpstreamBusy if exchange in self._waiting else UpstreamTimeout
             self.failed(exchange, error(self.name))

@@ -1,8 +1,9 @@
 """`SlidingCount`: how often something happened lately, at a cost that does not depend on how often."""
 
 from collections.abc import Callable
+from typing import Final
 
-_BUCKETS = 10
+_BUCKETS: Final = 10
 
 
 class SlidingCount:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from ssl import SSLContext
 from time import monotonic
+from typing import Final
 from urllib.parse import urlsplit
 
 from runtime.upstream.breaker import Breaker
@@ -15,19 +16,20 @@ from runtime.upstream.errors import (
     UpstreamError,
     UpstreamOpen,
     UpstreamTimeout,
+    UpstreamUnreachable,
 )
 from runtime.upstream.exchange import CHUNKED, SAFE_METHODS, Exchange, Header, Receiver
 from runtime.upstream.pool import Pool
 from runtime.upstream.reply import Collector, Reply
 from runtime.upstream.retry_budget import RetryBudget
 
-_FAILURES = frozenset({502, 503, 504})
+_FAILURES: Final = frozenset({502, 503, 504})
 """Statuses that say of the upstream what a reset says."""
-_MOST_ATTEMPTS = 2
-_PATH = re.compile(r"[!-~]*", re.ASCII)
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_TARGET = re.compile(rb"/[!-~\x80-\xff]*")
-_LINE_END = "a header of the request holds a line end"
+_MOST_ATTEMPTS: Final = 2
+_PATH: Final = re.compile(r"[!-~]*", re.ASCII)
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_TARGET: Final = re.compile(rb"/[!-~\x80-\xff]*")
+_LINE_END: Final = "a header of the request holds a line end"
 
 
 class Upstream:
@@ -74,7 +76,8 @@ class Upstream:
         self.repeated = 0
         """Requests that were sent a second time."""
         self._prefix = parts.path.rstrip("/").encode()
-        self._host = parts.netloc.encode()
+        self._before_target = b" " + self._prefix
+        self._behind_target = b" HTTP/1.1\r\nhost: " + parts.netloc.encode()
         self._deadline = deadline
         self._first_byte = first_byte or deadline
         self._max_bytes = max_bytes
@@ -91,6 +94,7 @@ class Upstream:
             lost=self._lost,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._told_cancelled = self._cancelled  # bound once
 
     # --- what a caller may do
 
@@ -161,12 +165,7 @@ class Upstream:
 
     def start(self, method: str, target: bytes) -> bytes:
         """The beginning of a head: request line and Host."""
-        return b"%b %b%b HTTP/1.1\r\nhost: %b" % (
-            method.encode(),
-            self._prefix,
-            target,
-            self._host,
-        )
+        return b"".join((method.encode(), self._before_target, target, self._behind_target))
 
     def begin_head(
         self,
@@ -207,7 +206,7 @@ class Upstream:
             first_byte_by=now + min(self._first_byte, deadline or self._deadline),
             echo=echo,
             streamed=streamed,
-            ended_by=self._cancelled,
+            ended_by=self._told_cancelled,
         )
         if repeated:
             self.retries.repeated()
@@ -255,7 +254,14 @@ class Upstream:
 
     def _lost(self, exchange: Exchange, fresh: bool) -> None:
         """The connection died. What was kept open may have been closed as we sent: that is no failure of the upstream."""
-        if exchange.started or exchange.method not in SAFE_METHODS or exchange.streamed is not None:
+        if not exchange.sent and exchange.attempts < _MOST_ATTEMPTS:
+            self.breaker.gave_up(exchange.ticket)
+            self._attempt(exchange)  # whatever the method: not a byte of it has left
+        elif not exchange.sent:
+            self._failed(exchange, UpstreamUnreachable(self.name))
+        elif (
+            exchange.started or exchange.method not in SAFE_METHODS or exchange.streamed is not None
+        ):
             self._failed(exchange, UpstreamBroke(self.name))
         elif not fresh and exchange.attempts < _MOST_ATTEMPTS:
             self.breaker.gave_up(exchange.ticket)

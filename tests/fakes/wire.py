@@ -7,8 +7,8 @@ import h11
 import httpx
 from typing_extensions import override
 
-from gateway.app import Gateway
 from gateway.edge.connection import ClientConnection
+from gateway.server import Gateway
 
 
 class MemoryTransport(asyncio.Transport):

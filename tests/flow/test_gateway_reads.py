@@ -16,7 +16,6 @@ import structlog
 from catalog.service import Service
 from catalog.stage import Side, Stage
 from gateway.alarm import Alarm
-from gateway.app import Gateway
 from gateway.call import Call
 from gateway.deps import Deps
 from gateway.edge.connection import ClientConnection
@@ -28,7 +27,8 @@ from gateway.overload import Overload
 from gateway.pipeline import plan_for
 from gateway.plan import Read
 from gateway.read import Reader
-from gateway.service_side import ServiceSide
+from gateway.server import Gateway
+from gateway.service_side import ServiceSide, owners
 from gateway.user import User
 from routes import resources
 from runtime.accesslog import AccessLog
@@ -204,7 +204,8 @@ async def world(
 
     legacy, compliance = upstream("legacy", "legacy"), upstream("compliance", "service")
     metrics, records = Metrics(), Records(tmp_path)
-    services = ServiceSide({Service.COMPLIANCE: compliance}, InternalTokens("k" * 32), KEY)
+    owner = owners({Service.COMPLIANCE: compliance})
+    services = ServiceSide(owner, InternalTokens("k" * 32), KEY)
     deps = Deps(
         settings=settings,
         verifier=Verifier(),
@@ -219,11 +220,12 @@ async def world(
             services,
             KEY,
         ),
-        services=services,
+        services=owner,
         limits=Limits(settings, metrics),
         overload=Overload(),
         records=records.log,
         metrics=metrics,
+        tally=metrics.tally,
         alarm=Alarm(metrics, time.monotonic),
         cursor_key=KEY,
         record_key=KEY,
@@ -538,8 +540,7 @@ async def test_a_repetition_that_says_so_is_charged_to_the_retry_budget(world: W
     world.scripts["service"] = service(item=200)
     await world.get(ITEM)
     await world.get(ITEM, **{"x-retry-count": "1"})
-    compliance = next(r for r in resources() if r.entity == "compliance_tasks")
-    upstream = world.app.deps.services.of(compliance)
+    upstream = world.app.deps.services["/compliance"]
     assert upstream.retries._retries.total() == 1
 
 

@@ -19,7 +19,7 @@ def test_a_record_of_an_ordinary_read_fits() -> None:
     assert problems(line()) == []
 
 
-def test_the_fields_are_those_of_the_rules_in_their_order() -> None:
+def test_the_fields_are_those_of_the_rules_in_the_order_of_a_record() -> None:
     optional = {name for name, field in FIELDS.items() if not field.required}
     assert optional == {"client_id_rejected", "code"}
     assert [name for name in FIELDS if name not in optional] == list(GOOD)

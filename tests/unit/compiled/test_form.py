@@ -66,8 +66,8 @@ def test_a_build_of_other_sources_is_none(tmp_path: Path) -> None:
 def test_what_is_taken_is_loaded_from_the_build_and_nothing_else_is(tmp_path: Path) -> None:
     a_build(tmp_path, build_name())
     assert "ImportError" in chosen("auto", tmp_path, "import gateway.facts")
-    shown = chosen("auto", tmp_path, "import gateway.plan; print(gateway.plan.__file__)")
-    assert shown == str(ROOT / "gateway" / "plan.py")
+    shown = chosen("auto", tmp_path, "import catalog.stage; print(catalog.stage.__file__)")
+    assert shown == str(ROOT / "catalog" / "stage.py")
 
 
 def test_it_is_too_late_once_a_module_is_there() -> None:
@@ -89,13 +89,13 @@ def test_any_change_of_any_source_is_another_build(
     for folder in ("catalog", "gateway", "routes", "runtime"):
         (tmp_path / folder / "inner").mkdir(parents=True)
         (tmp_path / folder / "inner" / "one.py").write_text("A = 1\n")
-    seen = {build_name(tmp_path)}
-    assert build_name(tmp_path) in seen
+    seen = {build_name(MODULES, tmp_path)}
+    assert build_name(MODULES, tmp_path) in seen
     for folder in ("catalog", "gateway", "routes", "runtime"):
         (tmp_path / folder / "inner" / "one.py").write_text("A = 2\n")
-        seen.add(build_name(tmp_path))
+        seen.add(build_name(MODULES, tmp_path))
     (tmp_path / "gateway" / "inner" / "one.py").rename(tmp_path / "gateway" / "inner" / "two.py")
-    seen.add(build_name(tmp_path))
+    seen.add(build_name(MODULES, tmp_path))
     monkeypatch.setattr(modules, "library_suffix", lambda: ".cpython-399-x86_64-linux-gnu.so")
-    seen.add(build_name(tmp_path))
+    seen.add(build_name(MODULES, tmp_path))
     assert len(seen) == 7

@@ -1,5 +1,6 @@
 """A remembered plan is the plan, and no older than the flags."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from gateway.plan import Read
 from gateway.plans import Plans, whole_plan
 from gateway.user import User
 from routes import resources
+from routes.match import Match
 from runtime.flagset import EntityState, FlagSet, Scope, first_flag_set
 from runtime.flagsnapshot import Snapshot
 from runtime.identity import Identity
@@ -37,13 +39,14 @@ def test_a_remembered_plan_is_the_plan(stage: Stage, role: str) -> None:
     for _ in range(2):
         for resource in resources():
             expected = (stage.value, whole_plan(resource, asker, snapshot))
-            assert plans.of(resource, asker, snapshot) == expected
+            planned = plans.of(Match(resource), asker, snapshot)
+            assert (planned.stage, planned.plan) == expected
 
 
 def test_new_flags_make_new_plans() -> None:
     plans, resource, asker = Plans(), resources()[0], user("patient")
-    assert plans.of(resource, asker, everybody(Stage.LEGACY))[1] == Read(side=Side.LEGACY)
-    found = plans.of(resource, asker, everybody(Stage.COMPLETE))[1]
+    assert plans.of(Match(resource), asker, everybody(Stage.LEGACY)).plan == Read(side=Side.LEGACY)
+    found = plans.of(Match(resource), asker, everybody(Stage.COMPLETE)).plan
     assert found is not None
     assert found.side is Side.SERVICE
 
@@ -51,4 +54,14 @@ def test_new_flags_make_new_plans() -> None:
 def test_of_split_partitions_the_query_decides() -> None:
     resource = next(r for r in resources() if r.entity == "compliance_tasks")
     snapshot = everybody(Stage.LEGACY, identity_check=Stage.LIVE)
-    assert Plans().of(resource, user("compliance"), snapshot)[1] is None
+    assert Plans().of(Match(resource), user("compliance"), snapshot).plan is None
+
+
+def test_a_user_who_stays_away_keeps_no_old_flags_alive() -> None:
+    plans, resource, gone, here = Plans(), resources()[0], user("patient"), user("clinician")
+    old = everybody(Stage.LEGACY)
+    plans.of(Match(resource), gone, old)
+    freed = weakref.ref(old)
+    del old
+    plans.of(Match(resource), here, everybody(Stage.COMPLETE))
+    assert freed() is None

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from benchmarks.wire_readers import NoSocket
+from benchmarks.wire_readers import NoSocket, at_once
 from runtime.upstream.connection import Connection
 from runtime.upstream.errors import UpstreamBroke
+from runtime.upstream.outbox import Outbox
 from runtime.upstream.upstream import Upstream
 from tests.raw_upstream import OK, Heard, soon
 
@@ -47,7 +48,7 @@ def pipe(pipes: list[Pipe]) -> Pipe:
 
 def connected(upstream: Upstream, pipe: Pipe) -> Connection:
     """A connection of that upstream, as if it had just been made."""
-    connection = Connection(upstream._pool)
+    connection = Connection(upstream._pool, Outbox(at_once))
     connection.connection_made(pipe)
     upstream._pool._add(connection)
     return connection

@@ -36,7 +36,8 @@ def request(
     host: bytes | None = b"127.0.0.1:8400",
 ) -> Request:
     named = {} if host is None else {b"host": host}
-    return HEADS.request(method, version, target, {**named, **(headers or {})}, repeated, address)
+    sent = {**named, **(headers or {})}
+    return HEADS.request(method.encode(), version, target, sent, list(repeated), address)
 
 
 def test_a_plain_request() -> None:
