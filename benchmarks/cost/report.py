@@ -126,13 +126,13 @@ def _remarks(row: Row, setting: Setting) -> Iterator[str]:
 def _split(rows: Sequence[Row], settings: Sequence[Setting]) -> Iterator[str]:
     """Differences between our own rows, and what of each the kernel takes."""
     yield "Differences of means, CPU us per request: what the features cost over bare proxying, what translation costs over that.\n"
-    yield "| | bare: kernel | bare: Python | features | whole, pass-through | translation |\n|---|---:|---:|---:|---:|---:|"
+    yield "| | bare: kernel | bare: ours | features | whole, pass-through | translation |\n|---|---:|---:|---:|---:|---:|"
     for setting in settings:
         full, bare, legacy = (
             _row_of(rows, variant.name) for variant in (banyan.FULL, banyan.BARE, banyan.LEGACY)
         )
         yield (
-            f"| {setting.name} | {_kernel(bare, setting)} | {_python(bare, setting)} | {_minus(full, bare, setting)}"
+            f"| {setting.name} | {_kernel(bare, setting)} | {_own(bare, setting)} | {_minus(full, bare, setting)}"
             f" | {_mean(full, setting)} (kernel {_kernel(full, setting)}) | {_minus(legacy, full, setting)} |"
         )
 
@@ -149,7 +149,7 @@ def _kernel(row: Row | None, setting: Setting) -> str:
     return f"{statistics.fmean(one.cpu_us * one.kernel_share for one in good):.1f}"
 
 
-def _python(row: Row | None, setting: Setting) -> str:
+def _own(row: Row | None, setting: Setting) -> str:
     good = row.good(setting) if row else []
     if not good:
         return "-"

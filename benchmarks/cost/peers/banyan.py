@@ -1,29 +1,32 @@
-"""Ours: the unmodified product with settings from the environment, and the same listener and pool without its features."""
+"""Ours: the unmodified product with settings from the environment, and the same listener and pool without its features.
+
+The data plane is compiled (`make compiled`, as in the image), but for one row.
+"""
 
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
+from benchmarks.cost.compiled import missing
 from benchmarks.cost.crowd import ISSUER, SECRET, everybody_in_legacy
 from benchmarks.cost.place import ROOT, Place
 from benchmarks.cost.processor import pinned
 from benchmarks.cost.variant import Variant, Work
 from catalog.service import Service
 from catalog.stage import Side
+from runtime.compiled.form import Form
 from runtime.flagset import FlagSet, write_flag_set
 from sandbox.children import Command
 
-_BARE = Path(__file__).parents[1] / "bare.py"
 _NO_LIMIT = "1000000000"
 _KEY = "k" * 32
 
 
-def _full(place: Place, flags: FlagSet) -> Command:
-    return _command(place, ("gateway",), _settings(place, flags))
+def _full(place: Place, flags: FlagSet, form: Form = Form.COMPILED) -> Command:
+    return _command(place, ("gateway",), _settings(place, flags, form))
 
 
-def _settings(place: Place, flags: FlagSet) -> Mapping[str, str]:
+def _settings(place: Place, flags: FlagSet, form: Form) -> Mapping[str, str]:
     """As in production, but for limits that a load generator would reach, plain HTTP, and no Redis."""
     service = place.upstream.url(Side.SERVICE)
     return {
@@ -41,19 +44,16 @@ def _settings(place: Place, flags: FlagSet) -> Mapping[str, str]:
         "FLAGS_SNAPSHOT_FILE": str(place.folder / "flags.snapshot.json"),
         "KILL_SWITCH_FILE": str(place.folder / "panic"),
         "GATEWAY_PROCESSES": "1",
+        "GATEWAY_FORM": form,
         "USER_REQUESTS_PER_SECOND": _NO_LIMIT,
         "PARTNER_REQUESTS_PER_SECOND": _NO_LIMIT,
         "LEGACY_REQUESTS_PER_SECOND": _NO_LIMIT,
     }
 
 
-def _bare_missing() -> str:
-    return "" if _BARE.exists() else "benchmarks/cost/bare.py is not written"
-
-
 def _bare(place: Place) -> Command:
-    upstream = ("--upstream", place.upstream.url(Side.SERVICE))
-    return _command(place, ("benchmarks.cost.bare", *upstream), {})
+    options = ("--upstream", place.upstream.url(Side.SERVICE), "--form", Form.COMPILED)
+    return _command(place, ("benchmarks.cost.bare", *options), {})
 
 
 def _command(place: Place, module: tuple[str, ...], settings: Mapping[str, str]) -> Command:
@@ -72,18 +72,25 @@ def _command(place: Place, module: tuple[str, ...], settings: Mapping[str, str])
 FULL = Variant(
     name="banyan",
     work=Work.FULL,
-    missing=lambda: "",
+    missing=missing,
     command=lambda place: _full(place, place.crowd.flags),
     unequal="strict request, method, route, query and flag checks of the product; its log line is the access record",
+)
+PLAIN = Variant(
+    name="banyan, plain Python",
+    work=Work.FULL,
+    missing=lambda: "",
+    command=lambda place: _full(place, place.crowd.flags, Form.PLAIN),
+    unequal="as banyan, in the form that needs no C compiler",
 )
 LEGACY = Variant(
     name="banyan, legacy route with translation",
     work=Work.FULL,
-    missing=lambda: "",
+    missing=missing,
     command=lambda place: _full(place, everybody_in_legacy()),
     answered_by_legacy=True,
     unequal="builds the PostgREST query, reads the rows, converts values, writes the list",
 )
-BARE = Variant(name="banyan bare", work=Work.BARE, missing=_bare_missing, command=_bare)
+BARE = Variant(name="banyan bare", work=Work.BARE, missing=missing, command=_bare)
 
-VARIANTS = (FULL, LEGACY, BARE)
+VARIANTS = (FULL, PLAIN, LEGACY, BARE)
