@@ -44,4 +44,5 @@ compiled: .venv/.installed
 	$(PY) -m runtime.compiled.build
 
 scoreboard: .venv/.installed
+	-$(PY) -m runtime.compiled.build
 	$(PY) -m benchmarks scoreboard

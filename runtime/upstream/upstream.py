@@ -238,7 +238,7 @@ class Upstream:
         elif exchange.attempts == 1:
             self._pool.submit(exchange)
         else:
-            self.repeated += 1
+            self.repeated += exchange.sent
             self._pool.submit_afresh(exchange)
 
     def _began(self, exchange: Exchange, status: int) -> None:

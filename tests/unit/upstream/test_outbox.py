@@ -107,6 +107,7 @@ async def test_a_connection_that_ends_before_is_replaced_whatever_the_method(met
     assert heard.ended
     await asyncio.sleep(0)
     assert len(net.sent) == 1
+    assert net.upstream.repeated == 0
     await net.upstream.close()
 
 
