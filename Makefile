@@ -11,7 +11,7 @@ help:
 	@echo "make test        every tier this machine can run; STRICT=1 makes a skip a failure, ARGS='-k word' go to pytest"
 	@echo "make check       format, lint, types, import contracts"
 	@echo "make scoreboard  measure every claim, write docs/scoreboard.md"
-	@echo "make compiled    the data plane as machine code, half as expensive; needs a C compiler. The next gateway takes it"
+	@echo "make compiled    the data plane as machine code, for three fifths of the CPU; needs a C compiler. The next gateway takes it"
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
