@@ -89,6 +89,7 @@ class Line:
             streamed=None,
             ended_by=lambda exchange: connection.close(),
         )
+        exchange.careful = False  # there is no socket to look at
         connection.start(exchange)
         for piece in pieces:
             if connection.usable:

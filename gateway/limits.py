@@ -23,7 +23,7 @@ class Limits:
     def take(self, user: User) -> None:
         """Raises RateLimited."""
         own = user.budget
-        if own is None:
+        if own is None or user.budgets_since != self._user.generation + self._partner.generation:
             own = self._find(user)
         wait = own.take()
         if wait:
@@ -35,11 +35,12 @@ class Limits:
                 self._refuse("partner", wait)
 
     def _find(self, user: User) -> Budget:
-        """Once per token; a user's tokens share one, and so do a partner's users."""
+        """Once per token and generation; a user's tokens share one, and so do a partner's users."""
         identity = user.identity
         user.budget = own = self._user.of(identity.sub)
         if identity.partner_id:
             user.partner_budget = self._partner.of(identity.partner_id)
+        user.budgets_since = self._user.generation + self._partner.generation
         return own
 
     def _refuse(self, scope: str, wait: float) -> None:

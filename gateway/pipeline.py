@@ -99,7 +99,7 @@ def _resource(
     request: Request, user: User, found: Match, snapshot: Snapshot, facts: Facts, deps: Deps
 ) -> Answering:
     """A /v2 read by a known user: which side answers, and what it is asked."""
-    facts.user = user
+    facts.user, facts.flags = user, snapshot.version
     deps.limits.take(user)
     planned = deps.plans.of(found, user, snapshot)
     facts.stage, plan = planned.stage, planned.plan

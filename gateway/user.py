@@ -17,6 +17,7 @@ class User:
 
     __slots__ = (
         "budget",
+        "budgets_since",
         "by_home",
         "flags",
         "identity",
@@ -49,6 +50,8 @@ class User:
         self.budget: Budget | None = None
         """What gateway.limits lets this user ask, once it was asked for."""
         self.partner_budget: Budget | None = None
+        self.budgets_since = 0
+        """As of which generation of limits."""
         self.plans: dict[str, Planned] = {}
         """What gateway.plans remembers, by the resource's path."""
         self.wire = (

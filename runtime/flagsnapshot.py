@@ -42,7 +42,7 @@ _SALT_SEPARATOR = "."
 
 
 class FlagUser(NamedTuple):
-    """What targeting may know of a user: the verified token's word, nothing else. A tuple, since it is hashed for every request."""
+    """What targeting may know of a user: the verified token's word, nothing else."""
 
     sub: str
     role: str = ""

@@ -18,4 +18,13 @@ LOWER: Final[dict[bytes, bytes]] = {
     spelt.encode(): name.encode() for name in _USUAL for spelt in (name, name.title())
 }
 """None of them has an underscore. For another name: `name.lower()`."""
-LOWER.update({b"ETag": b"etag", b"DNT": b"dnt", b"X-Real-IP": b"x-real-ip", b"apiKey": b"apikey"})
+LOWER.update(
+    {
+        b"WWW-Authenticate": b"www-authenticate",
+        b"TE": b"te",
+        b"ETag": b"etag",
+        b"DNT": b"dnt",
+        b"X-Real-IP": b"x-real-ip",
+        b"X-Correlation-ID": b"x-correlation-id",
+    }
+)

@@ -61,14 +61,17 @@ class RateLimit:
         self._most_young = max(1, most_keys // 2)
         self._young: dict[str, Budget] = {}
         self._old: dict[str, Budget] = {}
+        self.generation = 0
+        """Rises when what was not asked for lately is about to be forgotten."""
         self._new()  # a limit that allows nothing is told at once
 
     def of(self, key: str) -> Budget:
-        """The key's bucket. Whoever calls often may keep it: asking again costs a lookup."""
+        """The key's bucket. It may be kept while `generation` stays: asking again costs a lookup, and keeps it alive."""
         found = self._young.get(key)
         if found is None:
             if len(self._young) >= self._most_young:
                 self._old, self._young = self._young, {}
+                self.generation += 1
             found = self._young[key] = self._old.get(key) or self._new()
         return found
 

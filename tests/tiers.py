@@ -1,7 +1,7 @@
 """`make test`: every tier that this machine can run, and a table of what ran and what did not; then the compiled data plane.
 
-Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any that narrow the tests there is one run only,
-in the form that GATEWAY_FORM says.
+Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers there is one run only, in the
+form that GATEWAY_FORM says.
 """
 
 import glob
@@ -20,7 +20,8 @@ from tests.tier_plugin import TIERS, Tier, tiers_of
 STRICT = "--strict-tiers"
 DATA_PLANE = """
     tests/crash tests/flow tests/unit/gateway tests/unit/upstream
-    tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_identity.py tests/unit/test_ratelimit.py
+    tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_headernames.py tests/unit/test_identity.py
+    tests/unit/test_ratelimit.py tests/unit/routes/test_match.py
     tests/stack/test_auth_claims.py tests/stack/test_compiled.py tests/stack/test_corpus.py tests/stack/test_differential.py
     tests/stack/test_faults.py tests/stack/test_flagfeed.py tests/stack/test_fuzz.py tests/stack/test_gateway.py
     tests/stack/test_issuer.py tests/stack/test_processes.py tests/stack/test_revocations.py tests/stack/test_upstream*.py
@@ -43,7 +44,14 @@ def _compiled(*, strict: bool) -> int:
     except BuildFailed as error:
         sys.stderr.write(f"{error}\nThe compiled form was not tested: it cannot be made here.\n")
         return int(strict)
-    paths = [path for pattern in DATA_PLANE for path in sorted(glob.glob(pattern))]
+    found = {pattern: sorted(glob.glob(pattern)) for pattern in DATA_PLANE}
+    gone = [pattern for pattern, paths in found.items() if not paths]
+    if gone:
+        sys.stderr.write(
+            f"DATA_PLANE in tests/tiers.py names what is not there: {', '.join(gone)}\n"
+        )
+        return 1
+    paths = [path for paths in found.values() for path in paths]
     command = [sys.executable, "-m", "tests.tiers", *([STRICT] if strict else []), *paths]
     environment = {**inherited_environment(), "GATEWAY_FORM": Form.COMPILED}
     return subprocess.run(command, env=environment, check=False).returncode

@@ -10,7 +10,7 @@ from gateway.edge.connection import ClientConnection
 
 
 class ServedConnection(ClientConnection):
-    """For `uvicorn.Config(http=...)`; the application is a gateway.app.Gateway."""
+    """For `uvicorn.Config(http=...)`; the application is a gateway.server.Gateway."""
 
     request_parser: ClassVar[type[HttpRequestParser]] = HttpRequestParser
     """See runtime.serve.require_httptools."""

@@ -34,13 +34,15 @@ def build(folder: Path = FOLDER, modules: Sequence[str] = MODULES) -> Path:
         missing = {*modules, f"{GROUP}__mypyc"} - compiled_files(new).keys()
         if missing:
             raise BuildFailed(f"not made: {', '.join(sorted(missing))}")
+        if build_name(modules) != made.name:
+            raise BuildFailed("the sources changed while they were compiled: once more")
         try:
             new.rename(made)  # whole or not at all
         except OSError:
             if not compiled_files(made):  # else another build was faster
                 raise
     for old in folder.iterdir():
-        if old != made and not old.name.startswith("."):
+        if old != made and not old.name.startswith(".") and compiled_files(old):
             shutil.rmtree(old, ignore_errors=True)
     return made
 

@@ -1,6 +1,7 @@
 """Which modules have a compiled form, and which one it is: the name of a build follows from all that it was made of."""
 
 import hashlib
+import platform
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,8 @@ def build_name(modules: Sequence[str] = MODULES, root: Path = ROOT) -> str:
     """The name of the build that the present sources and this interpreter need."""
     sources = {source for folder in _SOURCES for source in (root / folder).rglob("*.py")}
     sources.update(root / path_of(module) for module in modules)
-    digest = hashlib.sha256(repr((GROUP, modules, library_suffix())).encode())
+    made_for = (GROUP, modules, library_suffix(), platform.libc_ver())
+    digest = hashlib.sha256(repr(made_for).encode())
     for source in sorted(sources):
         if source.exists():
             text = source.read_bytes()

@@ -124,10 +124,15 @@ class Connection:
         if exchange.streamed is None:
             self._outbox.add(exchange)
         else:
-            self.transmit(exchange)
+            exchange.sent = True
+            self.transport.write(exchange.wire)
             exchange.receiver.drained()
 
     def transmit(self, exchange: Exchange) -> None:
+        """The outbox's turn. What has ended since `start`, or has something to say, takes no request: it is lost unsent."""
+        if not self.usable or (exchange.careful and self._used > 1 and not self.silent()):
+            self._end()
+            return
         exchange.sent = True
         self.transport.write(exchange.wire)
 

@@ -36,7 +36,7 @@ class Carrier(Protocol):
     """The connection, as its exchange sees it (runtime.upstream.connection)."""
 
     def transmit(self, exchange: "Exchange") -> None:
-        """Send the request now."""
+        """Send the request now, or lose it unsent."""
 
     def pause(self, exchange: "Exchange") -> None: ...
 

@@ -1,8 +1,7 @@
 """`Outbox`: requests of one turn of the event loop go out together at its end.
 
 A send wakes whoever waits for it. Of requests that are sent one by one, as each is ready, each wakes the upstream again;
-sent together they find it awake: a twelfth less of what a request costs, and a lower median latency, at full load. A
-turn with one request sends it no later than before.
+sent together they find it awake: a twelfth less of what a request costs, and a lower median latency, at full load.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from runtime.upstream.exchange import Exchange
 
 
 def next_turn(flush: Callable[[], None]) -> Any:
-    """Before the event loop looks for new events."""
+    """Behind what is ready now; for what new events brought, before the loop waits for more (uvloop)."""
     return asyncio.get_running_loop().call_soon(flush)
 
 

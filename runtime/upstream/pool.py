@@ -131,7 +131,7 @@ class Pool:
             self._timer.cancel()
             self._timer = None
         for exchange in list(self._running):
-            error = UpstreamUnreachable if exchange.connection is None else UpstreamBroke
+            error = UpstreamBroke if exchange.sent else UpstreamUnreachable
             self.failed(exchange, error(self.name))
         for connection in list(self._all):
             connection.close()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime.compiled import build as build_module
 from runtime.compiled import modules
 from runtime.compiled.form import Form, compiled_files, form_of, use
-from runtime.compiled.modules import MODULES, ROOT, build_name, library_suffix, path_of
+from runtime.compiled.modules import GROUP, MODULES, ROOT, build_name, library_suffix, path_of
 
 pytestmark = pytest.mark.unit
 
@@ -31,9 +32,9 @@ else:
     return (done.stdout or done.stderr).strip().splitlines()[-1]
 
 
-def a_build(folder: Path, name: str) -> Path:
+def a_build(folder: Path, name: str, with_group: bool = False) -> Path:
     """A build in which every module is a file that cannot be loaded."""
-    for module in MODULES:
+    for module in (*MODULES, *([f"{GROUP}__mypyc"] if with_group else [])):
         file = folder / name / f"{path_of(module).with_suffix('')}{library_suffix()}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"no library")
@@ -99,3 +100,16 @@ def test_any_change_of_any_source_is_another_build(
     monkeypatch.setattr(modules, "library_suffix", lambda: ".cpython-399-x86_64-linux-gnu.so")
     seen.add(build_name(MODULES, tmp_path))
     assert len(seen) == 7
+
+
+def test_sources_that_change_while_they_are_compiled_make_no_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["first", "second"])
+    monkeypatch.setattr(build_module, "build_name", lambda modules: next(names))
+    monkeypatch.setattr(
+        build_module, "_compile", lambda modules, new, scratch: a_build(new.parent, new.name, True)
+    )
+    with pytest.raises(build_module.BuildFailed, match="sources changed"):
+        build_module.build(tmp_path)
+    assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == []

@@ -25,6 +25,7 @@ class Socket(NoSocket):
         self.ends_when_paused = False
         self._sent = sent
         self._ends = socketpair()
+        self.far_end = self._ends[1]
         connection.connection_made(self)
 
     @override
@@ -118,6 +119,31 @@ async def test_bytes_that_come_before_are_nobodys_answer() -> None:
     net.sockets[0].connection.data_received(OK)
     assert not heard.over
     await soon(lambda: net.sent == [b"GET /a"])
+    assert len(net.sockets) == 2
+    await net.upstream.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_waits_in_the_socket_by_then_is_nobodys_answer(method: str) -> None:
+    """No echo would tell it: the socket is looked at once more, right before the request leaves."""
+    net, heard = Net(), Heard()
+    await net.connected(1)
+    net.upstream.begin(method, b"/a", (), heard)
+    net.sockets[0].far_end.send(OK)
+    await soon(lambda: net.sent == [f"{method} /a".encode()])
+    assert len(net.sockets) == 2
+    assert not net.sockets[0].connection.usable
+    assert not heard.over
+    await net.upstream.close()
+
+
+async def test_a_connection_that_is_being_closed_takes_no_request() -> None:
+    """uvloop says so one turn later."""
+    net, heard = Net(), Heard()
+    await net.connected(1)
+    net.upstream.begin("POST", b"/a", (), heard)
+    NoSocket.abort(net.sockets[0])
+    await soon(lambda: net.sent == [b"POST /a"])
     assert len(net.sockets) == 2
     await net.upstream.close()
 
