@@ -31,8 +31,9 @@ DATA_PLANE = """
 
 def main(arguments: list[str]) -> int:
     """Exit code of pytest; that of the first run that failed."""
-    code = int(pytest.main(arguments, plugins=[tier_plugin, Table()]))
     narrowed = any(argument != STRICT for argument in arguments)
+    # A copy: pytest puts its own options into the list.
+    code = int(pytest.main([*arguments], plugins=[tier_plugin, Table()]))
     return code if code or narrowed else _compiled(strict=STRICT in arguments)
 
 
