@@ -28,11 +28,15 @@ ASSET = Asset(
             source="clinician_id", target="author_id", type=Type.UUID, nullable=True, filter=True
         ),
         Column(source="title", target="title", type=Type.TEXT),
-        Column(source="version", target="revision", type=Type.INTEGER, filter=True, sort=True),
+        Column(
+            source="version", target="revision", type=Type.INTEGER, filter=True, sort=True, least=1
+        ),
         Column(source="storage_bucket", target="object_bucket", type=Type.TEXT, public=False),
         Column(source="storage_path", target="object_key", type=Type.TEXT, public=False),
         Column(source="mime_type", target="content_type", type=Type.TEXT, filter=True),
-        Column(source="byte_size", target="content_length", type=Type.BIGINT, nullable=True),
+        Column(
+            source="byte_size", target="content_length", type=Type.BIGINT, nullable=True, least=0
+        ),
         Column(source="sha256", target="content_sha256", type=Type.TEXT, nullable=True),
         Column(
             source="published_at",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from catalog.column import CatalogError, Column, Kept, Merge, Only
+from catalog.column import CatalogError, Column, Kept, Merge, Only, Type
 from catalog.service import Service
 
 
@@ -76,6 +76,8 @@ class Asset:
     """Target column by whose values the stage may differ (decisions.md 15)."""
     subject: str = "submission_id"
     """Target column that names the submission a row belongs to, if there is one."""
+    minted: tuple[str, ...] = ()
+    """Target columns that legacy numbers from a sequence of its own: the other side leases blocks of it (decisions.md 27)."""
     derived: bool = False
     """Legacy's own trigger writes such rows, so a mirrored write must not let it (prepare.sql)."""
     fhir: tuple[str, ...] = ()
@@ -96,6 +98,10 @@ class Asset:
                 raise CatalogError(
                     f"{self.source}: {name} must be a Column that is neither null nor lossy"
                 )
+        for name in self.minted:
+            column = self.by_target.get(name)
+            if column is None or column.type is not Type.BIGINT:
+                raise CatalogError(f"{self.source}: {name} is numbered and must be a bigint column")
         if self.subject and self.subject not in self.by_target:
             raise CatalogError(
                 f'{self.source}: {self.subject} is not described; say `subject=""` if there is none'

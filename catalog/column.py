@@ -5,6 +5,7 @@ A description that would lose data silently is refused when it is imported, with
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -80,6 +81,13 @@ class Column:
     """So few possible values that not even a keyed hash of it may be kept as evidence (decisions.md 35)."""
     references: str = ""
     """Entity whose key this column holds, in the same service or another."""
+    least: Decimal | int | None = None
+    most: Decimal | int | None = None
+    """What both sides can hold, in the new model's terms; a value outside would be refused, or rounded, by one of them."""
+    places: int | None = None
+    """Decimal places that both sides keep."""
+    length: int | None = None
+    """Exact number of characters of a text."""
 
     def __post_init__(self) -> None:
         if (self.type is Type.ENUM) != bool(self.values):

@@ -74,6 +74,8 @@ ASSET = Asset(
             filter=True,
             sort=True,
             low_entropy=True,
+            least=1,
+            most=5,
         ),
         Column(
             source="assigned_to", target="assignee_id", type=Type.UUID, nullable=True, filter=True

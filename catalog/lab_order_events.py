@@ -14,6 +14,7 @@ ASSET = Asset(
     kind=Kind.APPEND_ONLY,
     aggregate="lab_orders",
     subject="",
+    minted=("id",),
     derived=True,
     wave=Wave.FIRST,
     moves=Move.BATCH,

@@ -22,6 +22,7 @@ ASSET = Asset(
     service=Service.DIAGNOSTICS,
     target="lab_order",
     key=("id",),
+    minted=("order_number",),
     wave=Wave.FIRST,
     moves=Move.BUNDLE,
     live=Live.CDC,
@@ -51,6 +52,8 @@ ASSET = Asset(
             filter=True,
             sort=True,
             low_entropy=True,
+            least=1,
+            most=5,
         ),
         Column(
             source="status",
@@ -80,8 +83,10 @@ ASSET = Asset(
             convert=MINOR_UNITS,
             nullable=True,
             filter=True,
+            least=-(10**12) + 1,
+            most=10**12 - 1,
         ),
-        Column(source="currency", target="currency", type=Type.TEXT, padded=True),
+        Column(source="currency", target="currency", type=Type.TEXT, padded=True, length=3),
         Column(source="tags", target="tags", type=Type.TEXT_ARRAY, compare=Compare.UNORDERED),
         Column(
             source="ordered_at",

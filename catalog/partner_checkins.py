@@ -34,7 +34,9 @@ ASSET = Asset(
             filter=True,
             sort=True,
         ),
-        Column(source="quantity", target="quantity", type=Type.INTEGER, filter=True, sort=True),
+        Column(
+            source="quantity", target="quantity", type=Type.INTEGER, filter=True, sort=True, least=0
+        ),
         Column(
             source="condition",
             target="condition",

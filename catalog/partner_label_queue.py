@@ -18,6 +18,7 @@ ASSET = Asset(
     service=Service.PARTNER_OPS,
     target="label",
     key=("id",),
+    minted=("id",),
     subject="",
     wave=Wave.FIFTH,
     moves=Move.DRAIN,

@@ -38,6 +38,8 @@ ASSET = Asset(
             type=Type.BIGINT,
             convert=MINOR_UNITS,
             filter=True,
+            least=-(10**14) + 1,
+            most=10**14 - 1,
         ),
         Column(
             source="fee_amount",
@@ -45,6 +47,8 @@ ASSET = Asset(
             type=Type.BIGINT,
             convert=MINOR_UNITS,
             filter=True,
+            least=-(10**14) + 1,
+            most=10**14 - 1,
         ),
         Column(
             source="net_amount",
@@ -54,7 +58,7 @@ ASSET = Asset(
             filter=True,
             generated=True,
         ),
-        Column(source="currency", target="currency", type=Type.TEXT, padded=True),
+        Column(source="currency", target="currency", type=Type.TEXT, padded=True, length=3),
         Column(
             source="status",
             target="status",

@@ -20,7 +20,9 @@ ASSET = Asset(
         Column(source="site_code", target="site_code", type=Type.TEXT, filter=True),
         Column(source="sku", target="sku", type=Type.TEXT, filter=True),
         Column(source="on_hand", target="on_hand", type=Type.INTEGER, filter=True, sort=True),
-        Column(source="reserved", target="reserved", type=Type.INTEGER, filter=True, sort=True),
+        Column(
+            source="reserved", target="reserved", type=Type.INTEGER, filter=True, sort=True, least=0
+        ),
         Column(
             source="reorder_point",
             target="reorder_point",

@@ -1,5 +1,7 @@
 """Cold-chain measurements of partner sites' devices: append-only."""
 
+from decimal import Decimal
+
 from catalog.asset import Asset, Kind, Live, Move, Wave
 from catalog.column import Column, Type
 from catalog.service import Service
@@ -11,6 +13,7 @@ ASSET = Asset(
     target="temperature_log",
     key=("id",),
     kind=Kind.APPEND_ONLY,
+    minted=("id",),
     subject="",
     wave=Wave.FOURTH,
     moves=Move.CSV,
@@ -35,8 +38,18 @@ ASSET = Asset(
             type=Type.NUMERIC,
             filter=True,
             sort=True,
+            least=Decimal("-999.99"),
+            most=Decimal("999.99"),
+            places=2,
         ),
-        Column(source="humidity_pct", target="humidity_pct", type=Type.REAL, nullable=True),
+        Column(
+            source="humidity_pct",
+            target="humidity_pct",
+            type=Type.REAL,
+            nullable=True,
+            least=0,
+            most=100,
+        ),
         Column(
             source="excursion",
             target="is_excursion",

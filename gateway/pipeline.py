@@ -73,7 +73,7 @@ def handle(request: Request, facts: Facts, deps: Deps) -> Answering:
     snapshot = deps.flags.current
     facts.flags = snapshot.version
     found = match(request.path)
-    if found is None:
+    if found is None or found.operations is not None:
         return _beside(request, facts, deps)
     facts.route, facts.entity = found.pattern, found.entity
     facts.single = found.item is not None

@@ -323,6 +323,16 @@ _PROBLEM: Json = {
         "code": {"type": "string", "enum": sorted(PROBLEMS)},
         "detail": {"type": "string"},
         "correlation_id": {"type": "string"},
+        "outcome": {
+            "type": "string",
+            "enum": ["not_applied", "unknown"],
+            "description": "What became of a write.",
+        },
+        "legal": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "States to which the row may go.",
+        },
         "errors": {
             "type": "array",
             "items": {

@@ -49,6 +49,24 @@ _PROBLEMS = (
         detail="The key in the path has the wrong form; `errors` says which form is expected.",
     ),
     Problem(
+        code="invalid_body",
+        status=400,
+        title="Invalid body",
+        detail="The body is not a JSON object with one meaning; `errors` says why.",
+    ),
+    Problem(
+        code="idempotency_key_missing",
+        status=400,
+        title="No idempotency key",
+        detail='This route needs `Idempotency-Key: "<a text of your own>"`, the same for each repeat of one write.',
+    ),
+    Problem(
+        code="idempotency_key_invalid",
+        status=400,
+        title="Invalid idempotency key",
+        detail="`Idempotency-Key` is one text of 1 to 255 characters in double quotes (RFC 8941).",
+    ),
+    Problem(
         code="unauthenticated",
         status=401,
         title="Not signed in",
@@ -74,6 +92,60 @@ _PROBLEMS = (
         status=405,
         title="Method not allowed",
         detail="`Allow` lists the methods of this route.",
+    ),
+    Problem(
+        code="conflict",
+        status=409,
+        title="Conflict",
+        detail="Another row is in the way; `errors` names the fields in which the two meet.",
+    ),
+    Problem(
+        code="illegal_transition",
+        status=409,
+        title="Not from this state",
+        detail="The row cannot go to that state from where it is; `legal` lists where it can go.",
+    ),
+    Problem(
+        code="idempotency_in_flight",
+        status=409,
+        title="Still running",
+        detail="The first request with this idempotency key is not finished. Repeat it after `Retry-After` seconds.",
+    ),
+    Problem(
+        code="not_available_at_stage",
+        status=409,
+        title="Not available yet",
+        detail="Only the new service can do this, and you are not served by it yet.",
+    ),
+    Problem(
+        code="authority_changed",
+        status=409,
+        title="Moved meanwhile",
+        detail="These rows moved to the other side while you wrote; nothing was applied. Repeat the request.",
+    ),
+    Problem(
+        code="version_changed",
+        status=412,
+        title="Changed meanwhile",
+        detail="The row is not in the version that `If-Match` names. Read it again, and decide anew.",
+    ),
+    Problem(
+        code="wrong_content_type",
+        status=415,
+        title="Unsupported media type",
+        detail="Send `application/json`, or `application/merge-patch+json` with PATCH.",
+    ),
+    Problem(
+        code="invalid_fields",
+        status=422,
+        title="Invalid fields",
+        detail="Some members of the body are refused; `errors` names each. Nothing is ignored.",
+    ),
+    Problem(
+        code="idempotency_mismatch",
+        status=422,
+        title="Another request",
+        detail="This idempotency key belongs to another request. Use a new key for a new write.",
     ),
     Problem(
         code="wrong_host",
@@ -187,8 +259,18 @@ _PROBLEMS = (
 PROBLEMS = {problem.code: problem for problem in _PROBLEMS}
 
 
-def problem_body(code: str, correlation_id: str, errors: Sequence[FieldError] = ()) -> bytes:
-    """The body of an error answer. KeyError for a code that is not in the table: a programming error."""
+def problem_body(
+    code: str,
+    correlation_id: str,
+    errors: Sequence[FieldError] = (),
+    *,
+    legal: Sequence[str] | None = None,
+    outcome: str = "",
+) -> bytes:
+    """The body of an error answer. KeyError for a code that is not in the table: a programming error.
+
+    `legal`: states to which a row may go. `outcome`: what became of a write, `not_applied` or `unknown`.
+    """
     problem = PROBLEMS[code]
     body: dict[str, object] = {
         "type": _TYPE + problem.code,
@@ -200,4 +282,8 @@ def problem_body(code: str, correlation_id: str, errors: Sequence[FieldError] = 
     }
     if errors:
         body["errors"] = [{"field": error.field, "code": error.code} for error in errors]
+    if legal is not None:
+        body["legal"] = list(legal)
+    if outcome:
+        body["outcome"] = outcome
     return json.dumps(body, separators=(",", ":")).encode()

@@ -9,6 +9,10 @@ Refused
   Unauthenticated, Forbidden                                        who asks
   NoSuchRoute, NotFound, MethodNotAllowed                           what is asked for
   InvalidQuery, InvalidKey                                          how; `errors` names what
+  InvalidBody, InvalidFields, WrongContentType                      what is to be written
+  IdempotencyKeyMissing, IdempotencyKeyInvalid,                     how a repeat is told from a new request
+    IdempotencyInFlight, IdempotencyMismatch
+  IllegalTransition, Conflict, VersionChanged, NotHere, Fenced      what is there, or who has it, does not allow the write
 """
 
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ class Refused(Exception):
 
     code = "malformed"
     errors: Sequence[FieldError] = ()
+    legal: Sequence[str] | None = None
 
 
 class Unclear(Refused):
@@ -112,6 +117,79 @@ class InvalidQuery(Refused):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(field, reason)
         self.errors = (FieldError(field=field, code=reason),)
+
+
+class InvalidBody(Refused):
+    code = "invalid_body"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.errors = (FieldError(field="body", code=reason),)
+
+
+class InvalidFields(Refused):
+    code = "invalid_fields"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(*errors)
+        self.errors = tuple(errors)
+
+
+class WrongContentType(Refused):
+    code = "wrong_content_type"
+
+
+class IdempotencyKeyMissing(Refused):
+    code = "idempotency_key_missing"
+
+
+class IdempotencyKeyInvalid(Refused):
+    code = "idempotency_key_invalid"
+
+
+class IdempotencyInFlight(Refused):
+    code = "idempotency_in_flight"
+
+
+class IdempotencyMismatch(Refused):
+    code = "idempotency_mismatch"
+
+
+class IllegalTransition(Refused):
+    """`legal`: the states to which the row may go from where it is."""
+
+    code = "illegal_transition"
+
+    def __init__(self, field: str, legal: Sequence[str]) -> None:
+        super().__init__(field, *legal)
+        self.errors = (FieldError(field=field, code="no_such_way"),)
+        self.legal = tuple(legal)
+
+
+class Conflict(Refused):
+    """Another row stands in the way: `errors` names the fields in which the two meet."""
+
+    code = "conflict"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(*errors)
+        self.errors = tuple(errors)
+
+
+class VersionChanged(Refused):
+    code = "version_changed"
+
+
+class NotHere(Refused):
+    """An operation that only a service can do, asked by a user whom legacy still serves."""
+
+    code = "not_available_at_stage"
+
+
+class Fenced(Refused):
+    """The authority changed hands under the write (data-rules section 7): nothing was applied."""
+
+    code = "authority_changed"
 
 
 class InvalidKey(Refused):

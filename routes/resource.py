@@ -1,5 +1,6 @@
 """`Resource`: one thing that /v2 exposes, as data. Both sides answer by it, so it is written once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -7,8 +8,12 @@ from catalog import assets
 from catalog.asset import Asset
 from catalog.column import CatalogError, Column, Kept
 from catalog.service import Service
+from routes.lifecycle import Lifecycle
+from routes.problem import FieldError
+from routes.writes import Writes
 
 PREFIX = "/v2"
+_BY_DATABASE = frozenset({"created_at", "updated_at"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,10 @@ class Resource:
     """Columns that only staff see and filter by, whatever row security shows (decisions.md 10)."""
     parent_column: str = ""
     """In a nested collection: the column that holds the parent's key."""
+    writes: Writes = field(default_factory=Writes, hash=False)
+    lifecycles: tuple[Lifecycle, ...] = field(default=(), hash=False)
+    rules: Mapping[str, FieldError] = field(default_factory=dict, hash=False)
+    """What a database's constraint by this name says about a written row, where its name alone does not (routes.constraint)."""
     home: str = ""
     """The column that names the user at whose side the row is written, if that is not the caller (decisions.md 16)."""
 
@@ -39,9 +48,53 @@ class Resource:
             raise CatalogError(f"{self.path}: {self.parent_column} is merged and holds no key")
         if ("{id}" in self.path) != self.nested:
             raise CatalogError(f"{self.path}: {{id}} and `parent_column` go together")
+        self._check_writes()
         hidden = {name for name in self.asset.key if not self.asset.by_target[name].public}
         if hidden:
             raise CatalogError(f"{self.path}: the key must be public")
+
+    def _check_writes(self) -> None:
+        create = self.writes.create
+        begun: set[str] = set()
+        if create is not None:
+            begun = {*create.named, *create.fixed, *create.fills}
+            without = {
+                column.target
+                for column in self.asset.kept
+                if not (column.nullable or column.generated or column.target in _BY_DATABASE)
+            } - begun
+            without -= {*self.asset.key, *self.asset.minted, self.parent_column}
+            if without:
+                raise CatalogError(
+                    f"{self.path}: a new row has no {', '.join(sorted(without))}; say where it comes from"
+                )
+        states = {lifecycle.column for lifecycle in self.lifecycles}
+        filled = {n for one in self.lifecycles for fill in one.fills.values() for n in fill}
+        unknown = {*begun, *self.writes.change, *states, *filled} - set(self.asset.by_target)
+        if unknown:
+            raise CatalogError(
+                f"{self.path}: {', '.join(sorted(unknown))} is no column of {self.entity}"
+            )
+        moved = self.writes.change & {
+            *self.asset.key,
+            self.asset.partition,
+            self.home,
+            *_BY_DATABASE,
+        }
+        if moved:
+            raise CatalogError(f"{self.path}: {', '.join(sorted(moved))} cannot change")
+        for lifecycle in self.lifecycles:
+            self._check_lifecycle(lifecycle)
+
+    def _check_lifecycle(self, lifecycle: Lifecycle) -> None:
+        column = self.asset.by_target[lifecycle.column]
+        states = set(column.values.values()) if isinstance(column, Column) else set()
+        ends = {state for ways in lifecycle.ways.values() for state in ways}
+        if (
+            set(lifecycle.ways) != states
+            or not {*ends, *lifecycle.start, *lifecycle.fills} <= states
+        ):
+            raise CatalogError(f"{self.path}: the states of {lifecycle.column} are not its values")
 
     @property
     def asset(self) -> Asset:

@@ -42,7 +42,7 @@ async def read(request: Request, deps: Deps) -> Response:
 def find(path: bytes, deps: Deps) -> Match:
     """What a raw path names, if it is this service's. Raises NoSuchRoute."""
     found = match(path)
-    if found is None or found.resource.service is not deps.service:
+    if found is None or found.operations or found.resource.service is not deps.service:
         raise NoSuchRoute
     return found
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routes import resources
+from routes import operations, resources
 from routes.match import Match, match
 from routes.resource import Resource
 
@@ -106,3 +106,26 @@ def test_a_match_writes_the_path_again(segments):
     if found.item is not None:
         rebuilt += b"/" + found.item
     assert rebuilt == path
+
+
+@pytest.mark.parametrize(
+    "operation", [pytest.param(o, id=f"{o.method} {o.path}") for o in operations()]
+)
+def test_operations(operation):
+    path = operation.pattern.replace("{id}", "a%20b").encode()
+    found = match(path)
+    assert found is not None
+    assert found.operations is not None
+    assert found.operations[operation.method] is operation
+    assert found.entity == operation.entity
+    assert found.pattern == operation.pattern
+    assert found.item == (b"a%20b" if "{id}" in operation.path else None)
+    assert found.parent is None
+    assert match(path + b"/") is None
+
+
+def test_the_methods_of_a_path_are_told_together():
+    found = match(b"/v2/action-plans/a/content")
+    assert found is not None
+    assert found.operations is not None
+    assert set(found.operations) == {"GET", "PUT"}

@@ -1,0 +1,109 @@
+"""JSON bodies of requests, read so that there is one meaning. Pure.
+
+Repeated members, NaN, numbers that a float would change, texts that PostgreSQL cannot hold and bodies of endless depth
+are told apart from what they look like: another reader might see another value.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+DEEPEST = 32
+LONGEST_NUMBER = 400
+
+
+class BodyRefused(ValueError):
+    """Not a JSON object of one meaning. `code` is a stable word."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The members of a JSON object (RFC 8259, UTF-8). Whole numbers are int, others Decimal. Raises BodyRefused."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise BodyRefused("not_utf8") from None
+    try:
+        found = json.loads(
+            text,
+            object_pairs_hook=_members,
+            parse_int=_whole,
+            parse_float=_fraction,
+            parse_constant=_constant,
+        )
+    except (json.JSONDecodeError, RecursionError):
+        raise BodyRefused("not_json") from None
+    if not isinstance(found, dict):
+        raise BodyRefused("expected_an_object")
+    _check_depth(found, 1)
+    return found
+
+
+def storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: no NUL, no half of a surrogate pair."""
+    return _UNSTORABLE.search(text) is None
+
+
+_encode = msgspec.json.Encoder(decimal_format="number")
+_encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+def write_json(value: object) -> str:
+    """JSON text with every digit that a number came with."""
+    return _encode.encode(value).decode()
+
+
+def canonical_json(value: object) -> bytes:
+    """The same bytes for the same value, whatever the order of its members."""
+    return _encode_sorted.encode(value)
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BodyRefused("repeated_member")
+    if not all(storable(name) for name in found):
+        raise BodyRefused("text_that_cannot_be_stored")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise BodyRefused("number_too_long")
+    return int(digits)
+
+
+def _fraction(digits: str) -> Decimal:
+    number = Decimal(digits)
+    # A small exponent text can stand for a number of a million digits.
+    if len(digits) > LONGEST_NUMBER or not -LONGEST_NUMBER < number.adjusted() < LONGEST_NUMBER:
+        raise BodyRefused("number_too_long")
+    return number
+
+
+def _constant(word: str) -> Any:
+    raise BodyRefused("not_json")
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise BodyRefused("too_deep")
+    if isinstance(value, str):
+        if not storable(value):
+            raise BodyRefused("text_that_cannot_be_stored")
+    elif isinstance(value, dict):
+        for one in value.values():
+            _check_depth(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _check_depth(one, depth + 1)
