@@ -206,9 +206,22 @@ async def test_every_service_has_the_tables_that_writes_need(
     )
     found = {row["relname"] for row in rows}
     described = {asset.target for asset in assets().values() if asset.service is service}
-    bookkeeping = {"schema_migrations", "tombstones", "outbox", "idempotency"}
+    bookkeeping = {"schema_migrations", "tombstones", "outbox", "idempotency", "entity"}
     assert described | bookkeeping <= found
     assert found - described - bookkeeping <= {"subject_access", "id_leases", "working_hours"}
+
+
+async def test_every_table_is_under_the_version_rule(database: asyncpg.Connection) -> None:
+    for service in Service:
+        rows = await database.fetch(
+            f"select entity, relation, kind, key, mode from {service}.entity"
+        )
+        found = {row["entity"]: tuple(row)[1:] for row in rows}
+        assert found == {
+            asset.entity: (asset.target, asset.kind, list(asset.key), "read_write")
+            for asset in assets().values()
+            if asset.service is service
+        }
 
 
 async def test_tombstones_have_legacy_s_columns(database: asyncpg.Connection) -> None:

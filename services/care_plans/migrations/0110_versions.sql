@@ -1,0 +1,2 @@
+-- migrate:up
+call versioned('action_plan', 'action_plans', 'versioned', 'id');

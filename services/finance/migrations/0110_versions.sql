@@ -1,0 +1,2 @@
+-- migrate:up
+call versioned('payout', 'partner_payouts', 'versioned', 'id');

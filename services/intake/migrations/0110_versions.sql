@@ -1,0 +1,2 @@
+-- migrate:up
+call versioned('submission', 'submissions', 'versioned', 'id');
