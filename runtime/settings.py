@@ -23,6 +23,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from catalog.service import Service
+from runtime.keyring import Keyring, read_keyring
 
 CONFIG_FILE = Path("config/banyan.yaml")
 SERVICES = tuple(service.value for service in Service)
@@ -179,6 +180,15 @@ class Settings(BaseSettings):
         None, description="Tags row ids in the PHI access record, 32 bytes or more"
     )
 
+    # --- keys by id: `id:base64,id:base64`, each 32 bytes, newest first (runtime/keyring.py)
+    field_keys: SecretStr | None = Field(
+        None,
+        description="Seal PHI in Banyan's own tables; id:base64,…, 32 bytes each, newest first",
+    )
+    evidence_keys: SecretStr | None = Field(
+        None, description="Tag values in evidence; in the form of FIELD_KEYS"
+    )
+
     # --- flags
     flags_file: Path = Field(
         Path("config/flags.json"), description="Flag set of last resort, shipped with the release"
@@ -233,6 +243,13 @@ class Settings(BaseSettings):
     def _long_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MIN_KEY_BYTES:
             raise ValueError(f"needs at least {MIN_KEY_BYTES} bytes")
+        return value
+
+    @field_validator("field_keys", "evidence_keys")
+    @classmethod
+    def _keyring(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_keyring(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -293,6 +310,10 @@ class Settings(BaseSettings):
     def need_secret(self, name: str) -> str:
         """`need`, with a name that says at the call that the value must not be shown."""
         return self.need(name)
+
+    def need_keyring(self, name: str) -> Keyring:
+        """`need`, for keys by id."""
+        return read_keyring(self.need_secret(name))
 
     @classmethod
     @override

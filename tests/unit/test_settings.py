@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import Settings, SettingsError, load, read_secret, secret_names
+from tests.fakes.keys import key_setting
 
 pytestmark = pytest.mark.unit
 
 PLAIN = {"profile": "sandbox"}
+KEYRINGS = ["FIELD_KEYS", "EVIDENCE_KEYS"]
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +81,22 @@ def test_problems_are_one_sentence_each_and_show_no_value(monkeypatch: pytest.Mo
     assert "name each origin" in text
     assert "too-short-secret" not in text
     assert "many" not in text
+
+
+@pytest.mark.parametrize("name", KEYRINGS)
+def test_keys_by_id_are_checked_at_the_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"{key_setting('k2', 'k1')},k0:a-secret-of-no-length")
+    with pytest.raises(SettingsError, match=f"{name}: key 3 is not 32 bytes") as refused:
+        load(**PLAIN)
+    assert "a-secret" not in str(refused.value)
+    monkeypatch.setenv(name, key_setting("k2", "k1"))
+    settings = load(**PLAIN)
+    assert settings.need_keyring(name.lower()).newest == "k2"
+    assert key_setting("k1").partition(":")[2] not in repr(settings)
+    assert name.lower() in secret_names()
+    monkeypatch.delenv(name)
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
+        load(**PLAIN).need_keyring(name.lower())
 
 
 def test_secrets_do_not_belong_in_yaml(empty_config: Path) -> None:
