@@ -19,9 +19,11 @@ from benchmarks.world import gateway
 from catalog.service import Service
 from gateway.credentials import user_token
 from runtime import redis
+from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.identity import Identity, TokenRefused, Verifier
 from runtime.jwks import KeySet, KeysUnavailable
+from runtime.keyring import Keyring
 from runtime.postgres import create_pool
 from runtime.revocations import Kind
 from runtime.revocationstore import RevocationStore
@@ -33,6 +35,7 @@ ISSUER = "http://127.0.0.1/auth/v1"
 COOLDOWN_SECONDS = 10.0
 REFUSALS = frozenset({0, 400, 401, 431})
 """0: hung up on, as what is too large to be read may be."""
+_KEYS = Keyring(newest="benchmark", keys={"benchmark": b"k" * 32})
 _ANSWER_SECONDS = 30.0
 _HOUR = 3600
 
@@ -389,7 +392,7 @@ async def _store(dsn: str, redis_url: str) -> AsyncIterator[RevocationStore]:
         closing.push_async_callback(pool.close)
         client = redis.connect(redis_url)
         closing.push_async_callback(client.aclose)
-        yield RevocationStore(pool, client)
+        yield RevocationStore(pool, client, AuditChain(_KEYS, writer="benchmark"))
 
 
 # --- cost

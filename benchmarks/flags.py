@@ -22,11 +22,13 @@ from catalog.service import Service
 from catalog.stage import Stage
 from routes import resources
 from runtime import redis, tasks
+from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.flagchange import Ramp, apply
 from runtime.flagset import FlagSet, Scope, first_flag_set, flag_entities
 from runtime.flagsnapshot import FlagUser, Snapshot
 from runtime.flagstore import FlagStore, StoreUnavailable
+from runtime.keyring import Keyring
 from runtime.postgres import create_pool
 from runtime.published import keep_published
 from runtime.stack import Stack
@@ -36,6 +38,7 @@ TOPIC = "gateway"
 STEPS = (1, 5, 25, 50, 100, 25)
 ENTITY = "lab_orders"
 ARRIVAL_SECONDS = 1.0
+_KEYS = Keyring(newest="benchmark", keys={"benchmark": b"k" * 32})
 _GIVE_UP_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 0.004
 
@@ -218,7 +221,7 @@ async def _store(dsn: str, valkey: OwnValkey) -> AsyncIterator[FlagStore]:
     await migrate_control(dsn)
     pool = await create_pool(dsn, name="benchmark", size=3)
     client = redis.connect(valkey.url)
-    store = FlagStore(pool, client)
+    store = FlagStore(pool, client, AuditChain(_KEYS, writer="benchmark"))
     await store.found(first_flag_set(Stage.COMPLETE))
     keeper = tasks.spawn(keep_published(store), name="flags.keep_published")
     try:

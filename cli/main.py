@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     access,
+    audit,
     config,
     conformance,
     explain,
@@ -37,6 +38,7 @@ app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")
 app.add_typer(config.app, name="config")
 app.add_typer(access.app, name="access")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

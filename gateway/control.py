@@ -13,6 +13,7 @@ POST   /panic, DELETE /panic      {reason}
 GET    /revocations               who is let in no more although the token is good
 POST   /revocations               {kind: sub | session | jti, value, reason}
 DELETE /revocations/{id}          {reason}: lets in again
+GET    /audit                     [?before=<n>][&limit=]: what was done, by whom and why, newest first
 GET    /healthz                   without a token
 
 Viewers and compliance read, operators change, approvers approve and may panic. `If-Match: "<version>"` makes a change
@@ -29,10 +30,13 @@ import structlog
 from starlette.routing import Router
 
 from catalog.stage import Stage
-from gateway import control_revocations, control_routes
+from gateway import control_audit, control_revocations, control_routes
 from gateway.control_edge import ControlEdge, Verifies
 from gateway.control_flags import Flags, Rules
 from runtime import redis, retry, tasks
+from runtime.auditanchor import AnchorFile, keep_anchored
+from runtime.auditchain import AuditChain
+from runtime.audittrail import AuditTrail
 from runtime.control_database import migrate_control
 from runtime.flagset import FlagSet, first_flag_set, read_flag_set
 from runtime.flagstore import FlagStore
@@ -51,6 +55,7 @@ def create_app(settings: Settings, *, verifier: Verifies | None = None) -> "Cont
     """Everything real, put together; another verifier for tests. Raises SettingsError for what is missing."""
     settings.need_secret("control_database_url")
     settings.need_secret("redis_url")
+    settings.need_keyring("audit_keys")
     closing = AsyncExitStack()
     revoked = None
     if verifier is None:
@@ -74,7 +79,13 @@ class Control:
         self._closing = closing
         self._revoked = revoked
         self._edge = ControlEdge(
-            Router(routes=[*control_routes.ROUTES, *control_revocations.ROUTES]),
+            Router(
+                routes=[
+                    *control_routes.ROUTES,
+                    *control_revocations.ROUTES,
+                    *control_audit.ROUTES,
+                ]
+            ),
             verifier=verifier,
             allowed_hosts=settings.allowed_hosts,
         )
@@ -89,18 +100,23 @@ class Control:
         self._closing.push_async_callback(pool.close)
         client = redis.connect(settings.need_secret("redis_url"))
         self._closing.push_async_callback(client.aclose)
-        store = FlagStore(pool, client)
+        audit = AuditChain(settings.need_keyring("audit_keys"), writer="control")
+        store = FlagStore(pool, client, audit)
         found = await store.found(first(settings))
-        revocations = RevocationStore(pool, client)
+        revocations = RevocationStore(pool, client, audit)
         stores: tuple[Republishes, ...] = (store, revocations)
         for one in stores:
             keeper = tasks.spawn(keep_published(one), name=f"{one.name}.keep_published")
             self._closing.push_async_callback(tasks.stop, keeper)
+        anchors = AnchorFile(settings.audit_anchor_file)
+        anchoring = tasks.spawn(keep_anchored(pool, anchors), name="audit.keep_anchored")
+        self._closing.push_async_callback(tasks.stop, anchoring)
         if self._revoked is not None:
             await self._revoked.start()
             self._closing.push_async_callback(self._revoked.stop)
         self._edge.flags = Flags(store, rules(settings), settings.kill_switch_file)
         self._edge.revocations = revocations
+        self._edge.audit = AuditTrail(pool)
         log.info("control.started", version=found.version, store=found.store)
 
     async def stop(self) -> None:

@@ -26,6 +26,7 @@ from gateway.control_problem import (
 )
 from gateway.credentials import SERVICE_KEY, user_token
 from routes.problem import MEDIA_TYPE
+from runtime.audittrail import AuditTrail
 from runtime.correlation import correlation_id
 from runtime.flagset import FlagError
 from runtime.flagstore import StoreUnavailable
@@ -64,7 +65,7 @@ class WrongHost(ControlError):
 
 
 class ControlEdge:
-    """Wraps the router; what it raises becomes a problem document. `flags` and `revocations` are set before the first request."""
+    """Wraps the router; what it raises becomes a problem document. What it has no default for is set before the first request."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class ControlEdge:
     ) -> None:
         self.flags: Flags
         self.revocations: RevocationStore
+        self.audit: AuditTrail
         self._app = app
         self._verifier = verifier
         self._allowed_hosts = frozenset(allowed_hosts)
@@ -93,7 +95,7 @@ class ControlEdge:
                 sub = operator.sub
             # `app` makes Starlette's router raise what it would otherwise answer in plain text.
             scope.update({"app": self, "banyan.flags": self.flags})
-            scope["banyan.revocations"] = self.revocations
+            scope.update({"banyan.revocations": self.revocations, "banyan.audit": self.audit})
             await self._app(scope, receive, told.send)
         except HTTPException as error:
             allowed = (error.headers or {}).get("Allow", "")

@@ -13,6 +13,9 @@ from gateway.control_flags import Flags
 from gateway.control_problem import BadBody, TooLarge
 from routes.problem import FieldError
 
+MOST_LISTED = 500
+"""Lines of one answer that lists what happened."""
+
 
 def flags_of(request: Request) -> Flags:
     flags: Flags = request.scope["banyan.flags"]
@@ -39,6 +42,28 @@ def need_reason(flags: Flags, reason: str) -> None:
     """Raises BadBody where changes must say why."""
     if flags.rules.reason_required and not reason.strip():
         raise BadBody(FieldError(field="reason", code="missing"))
+
+
+def query_of(
+    request: Request, known: frozenset[str], repeated: frozenset[str] = frozenset()
+) -> Mapping[str, str]:
+    """The query's parameters. Raises BadBody for one that is unknown or stands twice."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    wrong = {name: "unknown_parameter" for name in names if name not in known}
+    wrong |= {n: "repeated" for n in names if names.count(n) > 1 and n not in repeated}
+    if wrong:
+        raise BadBody(*(FieldError(field=name[:64], code=code) for name, code in wrong.items()))
+    return dict(request.query_params)
+
+
+def number_of(asked: Mapping[str, str], name: str) -> int | None:
+    """A parameter that is a whole number. Raises BadBody."""
+    text = asked.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
+        raise BadBody(FieldError(field=name, code="expected_integer"))
+    return int(text)
 
 
 def answer(body: Any, *, status: int = 200, version: int | None = None) -> Response:

@@ -1,6 +1,5 @@
 """The control API's endpoints, each a few lines between a checked request and `Flags`."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +18,16 @@ from gateway.control_body import (
     entity_named,
     scope_to_change,
 )
-from gateway.control_exchange import answer, body_of, flags_of, need_reason, operator_of
+from gateway.control_exchange import (
+    MOST_LISTED,
+    answer,
+    body_of,
+    flags_of,
+    need_reason,
+    number_of,
+    operator_of,
+    query_of,
+)
 from gateway.control_flags import Made
 from gateway.control_problem import BadBody
 from gateway.control_view import entity_view, whole_view
@@ -28,7 +36,6 @@ from runtime.flagchange import percent
 from runtime.flagset import Scope, scope_of
 from runtime.flagsnapshot import FlagUser, Snapshot
 
-MOST_HISTORY = 500
 _EXPLAIN = frozenset({"user", "entity", "partition", "role", "partner", "cohort"})
 _HISTORY = frozenset({"entity", "before", "limit"})
 
@@ -100,7 +107,7 @@ async def approve(request: Request) -> Response:
 
 
 async def explain(request: Request) -> Response:
-    asked = _query(request, _EXPLAIN, repeated=frozenset({"cohort"}))
+    asked = query_of(request, _EXPLAIN, repeated=frozenset({"cohort"}))
     missing = [name for name in ("user", "entity") if not asked.get(name)]
     if missing:
         raise BadBody(*(FieldError(field=name, code="missing") for name in missing))
@@ -117,12 +124,12 @@ async def explain(request: Request) -> Response:
 
 
 async def history(request: Request) -> Response:
-    asked = _query(request, _HISTORY)
+    asked = query_of(request, _HISTORY)
     entity = asked.get("entity")
     entries = await flags_of(request).store.history(
         entity=scope_of(entity_named(entity)).entity if entity else None,
-        before=_number(asked, "before"),
-        limit=min(_number(asked, "limit") or 50, MOST_HISTORY),
+        before=number_of(asked, "before"),
+        limit=min(number_of(asked, "limit") or 50, MOST_LISTED),
     )
     return answer({"items": [asdict(entry) for entry in entries]})
 
@@ -162,25 +169,4 @@ def _if_match(request: Request) -> int | None:
     text = given.strip().removeprefix('"').removesuffix('"')
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise BadBody(FieldError(field="If-Match", code="expected_a_version"))
-    return int(text)
-
-
-def _query(
-    request: Request, known: frozenset[str], repeated: frozenset[str] = frozenset()
-) -> Mapping[str, str]:
-    """The query's parameters. Raises BadBody for one that is unknown or stands twice."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    wrong = {name: "unknown_parameter" for name in names if name not in known}
-    wrong |= {n: "repeated" for n in names if names.count(n) > 1 and n not in repeated}
-    if wrong:
-        raise BadBody(*(FieldError(field=name[:64], code=code) for name, code in wrong.items()))
-    return dict(request.query_params)
-
-
-def _number(asked: Mapping[str, str], name: str) -> int | None:
-    text = asked.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
-        raise BadBody(FieldError(field=name, code="expected_integer"))
     return int(text)

@@ -13,16 +13,17 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 import structlog
-from asyncpg.pool import PoolConnectionProxy
 
+from runtime.auditchain import AuditChain, Event
 from runtime.flagset import FlagError, FlagSet, checked, read_flag_set, write_flag_set
 from runtime.flagsnapshot import write_snapshot
+from runtime.postgres import POSTGRESQL, Connection
 from runtime.published import Place, Publisher
 from runtime.redis import LOST, Redis
 
@@ -33,7 +34,6 @@ VERSION_KEY = "banyan:flags:version"
 CHANNEL = "banyan:flags"
 PLACE = Place(key=KEY, version_key=VERSION_KEY, channel=CHANNEL)
 
-Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
 Edit = Callable[[FlagSet], FlagSet]
 
 
@@ -110,8 +110,9 @@ class FlagStore:
     name = "flags"
     unavailable = FlagError
 
-    def __init__(self, pool: asyncpg.Pool, redis: Redis) -> None:
+    def __init__(self, pool: asyncpg.Pool, redis: Redis, audit: AuditChain) -> None:
         self._pool = pool
+        self._audit = audit
         self._publisher = Publisher(redis, PLACE)
 
     async def found(self, first: FlagSet) -> Stored:
@@ -121,7 +122,7 @@ class FlagStore:
             newest = await _newest(connection, store)
             if newest is None:
                 newest = Stored(store=store, version=1, flag_set=first)
-                await _insert(
+                await self._insert(
                     connection, newest, change={"kind": "first"}, who="banyan", reason="first start"
                 )
             return newest
@@ -165,17 +166,16 @@ class FlagStore:
             if edited == old.flag_set:
                 return Changed(stored=old, changed=False, published=True)
             new = Stored(store=store, version=old.version + 1, flag_set=edited)
-            approver = approval.approver if approval else None
-            await _insert(connection, new, change=change, who=who, reason=reason, approver=approver)
-            if approval is not None:
-                await _spend(connection, approval, new.version)
+            await self._insert(
+                connection, new, change=change, who=who, reason=reason, approval=approval
+            )
         return Changed(stored=new, changed=True, published=await self._try_to_publish(new))
 
     async def approve(
         self, change: Mapping[str, Any], before: Mapping[str, Any], *, approver: str, seconds: float
     ) -> Approval:
         """Record a second person's yes to this change from this state of things."""
-        async with self._connection() as connection:
+        async with self._transaction() as connection:
             row = await connection.fetchrow(
                 "insert into control.flag_approvals (change, before, approver, expires_at)"
                 " values ($1, $2, $3, now() + make_interval(secs => $4))"
@@ -185,7 +185,11 @@ class FlagStore:
                 approver,
                 seconds,
             )
-        return _approval(row)
+            made = _approval(row)
+            subject = {"approval": str(made.id), "change": self._told(change)}
+            event = Event(action="flags.approve", actor=approver, reason="", subject=subject)
+            await self._audit.append(connection, event)
+        return made
 
     async def approval(self, approval_id: UUID) -> Approval:
         """An approval that may still be used. Raises ApprovalSpent."""
@@ -225,6 +229,40 @@ class FlagStore:
             if await self._publisher.holds(mark["store"], mark["version"]):
                 return False
         return await self._publish(await self.newest())
+
+    async def _insert(
+        self,
+        connection: Connection,
+        stored: Stored,
+        *,
+        change: Mapping[str, Any],
+        who: str,
+        reason: str,
+        approval: Approval | None = None,
+    ) -> None:
+        """The version, the approval's end, and the audit record: all or none."""
+        approver = approval.approver if approval else None
+        await connection.execute(
+            "insert into control.flag_versions (version, doc, change, who, reason, approver)"
+            " values ($1, $2, $3, $4, $5, $6)",
+            stored.version,
+            _json(write_flag_set(stored.flag_set)),
+            _json(change),
+            who,
+            reason,
+            approver,
+        )
+        if approval is not None:
+            await _spend(connection, approval, stored.version)
+        subject = {"version": stored.version, "change": self._told(change), "approver": approver}
+        event = Event(action=f"flags.{change['kind']}", actor=who, reason=reason, subject=subject)
+        await self._audit.append(connection, event)
+
+    def _told(self, change: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The change as the audit chain may have it: a user who is named in it is a patient as a rule."""
+        if "user" not in change:
+            return change
+        return {**change, "user": self._audit.tag("users", "sub", change["user"])}
 
     async def _try_to_publish(self, stored: Stored) -> bool:
         try:
@@ -270,27 +308,6 @@ async def _newest(connection: Connection, store: str) -> Stored | None:
     return Stored(store=store, version=row["version"], flag_set=flag_set)
 
 
-async def _insert(
-    connection: Connection,
-    stored: Stored,
-    *,
-    change: Mapping[str, Any],
-    who: str,
-    reason: str,
-    approver: str | None = None,
-) -> None:
-    await connection.execute(
-        "insert into control.flag_versions (version, doc, change, who, reason, approver)"
-        " values ($1, $2, $3, $4, $5, $6)",
-        stored.version,
-        _json(write_flag_set(stored.flag_set)),
-        _json(change),
-        who,
-        reason,
-        approver,
-    )
-
-
 async def _spend(connection: Connection, approval: Approval, version: int) -> None:
     spent = await connection.fetchval(
         "update control.flag_approvals set used_by = $2"
@@ -314,16 +331,6 @@ def _approval(row: Any) -> Approval:
 
 def _json(value: Mapping[str, Any]) -> str:
     return orjson.dumps(value).decode()
-
-
-POSTGRESQL = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that was cut in the middle of a command
-    OSError,
-    RuntimeError,  # the same, from uvloop
-)
-"""What a database that cannot be used looks like."""
 
 
 @contextmanager

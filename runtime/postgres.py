@@ -10,8 +10,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
+
+POSTGRESQL = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was cut in the middle of a command
+    OSError,
+    RuntimeError,  # the same, from uvloop
+)
+"""What a database that cannot be used looks like."""
 
 _NAME = re.compile(r"(\d+)_\w+\.sql", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)

@@ -16,8 +16,10 @@ from typing import Any
 import asyncpg
 import structlog
 
-from runtime.flagstore import POSTGRESQL, Connection, StoreUnavailable, asking
+from runtime.auditchain import AuditChain, Event
+from runtime.flagstore import StoreUnavailable, asking
 from runtime.identity import LEEWAY_SECONDS, LONGEST_LIFE_SECONDS
+from runtime.postgres import POSTGRESQL, Connection
 from runtime.published import Place, Publisher
 from runtime.redis import LOST, Redis
 from runtime.revocations import Kind, write_revocations
@@ -70,8 +72,9 @@ class RevocationStore:
     name = "revocations"
     unavailable = StoreUnavailable
 
-    def __init__(self, pool: asyncpg.Pool, redis: Redis) -> None:
+    def __init__(self, pool: asyncpg.Pool, redis: Redis, audit: AuditChain) -> None:
         self._pool = pool
+        self._audit = audit
         self._publisher = Publisher(redis, PLACE)
 
     async def revoke(self, kind: Kind, value: str, *, reason: str, actor: str) -> Done:
@@ -90,6 +93,7 @@ class RevocationStore:
             if held is None:
                 row = await _insert(connection, kind, value, reason=reason, actor=actor)
                 version = await _next_version(connection)
+                await self._tell(connection, "revoke", row, actor=actor, reason=reason)
         return await self._done(row, version, changed=held is None)
 
     async def lift(self, revocation_id: int, *, reason: str, actor: str) -> Done | None:
@@ -106,7 +110,17 @@ class RevocationStore:
             if row is None:
                 return None
             version = await _next_version(connection)
+            await self._tell(connection, "lift", row, actor=actor, reason=reason)
         return await self._done(row, version, changed=True)
+
+    async def _tell(
+        self, connection: Connection, verb: str, row: Any, *, actor: str, reason: str
+    ) -> None:
+        """The audit record: who was revoked stands there as a tag."""
+        value = self._audit.tag("revocations", row["kind"], row["value"])
+        subject = {"revocation": row["id"], "kind": row["kind"], "value": value}
+        event = Event(action=f"revocations.{verb}", actor=actor, reason=reason, subject=subject)
+        await self._audit.append(connection, event)
 
     async def _done(self, row: Any, version: int, *, changed: bool) -> Done:
         return Done(

@@ -188,6 +188,13 @@ class Settings(BaseSettings):
     evidence_keys: SecretStr | None = Field(
         None, description="Tag values in evidence; in the form of FIELD_KEYS"
     )
+    audit_keys: SecretStr | None = Field(
+        None, description="Chain the audit records; in the form of FIELD_KEYS"
+    )
+    audit_anchor_file: Path = Field(
+        Path(".run/audit.anchors.jsonl"),
+        description="How far the audit chains had come; keep it where the database's owner cannot reach",
+    )
 
     # --- flags
     flags_file: Path = Field(
@@ -245,7 +252,7 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {MIN_KEY_BYTES} bytes")
         return value
 
-    @field_validator("field_keys", "evidence_keys")
+    @field_validator("field_keys", "evidence_keys", "audit_keys")
     @classmethod
     def _keyring(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:

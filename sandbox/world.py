@@ -6,6 +6,7 @@ starts, so everything that does not need another thing's data starts beside it.
 """
 
 import asyncio
+import base64
 import json
 import secrets
 import sys
@@ -18,6 +19,7 @@ import structlog
 from catalog.service import Service
 from migration.copy import TableCopy, copy_all
 from migration.legacy.install import prepare
+from runtime.keyring import KEY_BYTES
 from runtime.settings import Settings, SettingsError, inherited_environment
 from runtime.stack import Process, SampleUser, Stack
 from sandbox import health, ports
@@ -217,6 +219,13 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         given = getattr(settings, name) is not None
         return settings.need_secret(name) if given else prefix + secrets.token_hex(32)
 
+    def keys(name: str) -> str:
+        if getattr(settings, name) is not None:
+            return settings.need_secret(name)
+        # An id of its own: in a database that outlives this sandbox its key is lost, not another one.
+        made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        return f"sandbox-{secrets.token_hex(4)}:{made}"
+
     services = {service.value: urls[service] for service in Service if service in urls}
     found = {
         "PROFILE": "sandbox",
@@ -225,6 +234,8 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         "INTERNAL_TOKEN_KEY": secret("internal_token_key"),
         "CURSOR_KEY": secret("cursor_key"),
         "ACCESS_LOG_KEY": secret("access_log_key"),
+        **{name.upper(): keys(name) for name in ("field_keys", "evidence_keys", "audit_keys")},
+        "AUDIT_ANCHOR_FILE": str(run / "data" / "audit.anchors.jsonl"),
         "ACCESS_LOG_FOLDER": str(run / "access"),
         # Benchmarks and tests ask as few users as fast as they can.
         "USER_REQUESTS_PER_SECOND": str(settings.user_requests_per_second * 1000),

@@ -19,6 +19,7 @@ from runtime.flagsnapshot import FlagUser, read_snapshot
 from runtime.flagstore import KEY
 from runtime.identity import Identity, TokenRefused, TooManyTokens
 from runtime.jwks import KeysUnavailable
+from tests.fakes.keys import key_setting
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -90,6 +91,7 @@ async def running(
     # The production profile wants TLS, which embedded engines do not have: its rules are taken by `production`.
     found = settings.load(
         profile="sandbox", control_database_url=dsn, redis_url=redis_url,
+        audit_keys=key_setting("a1"), audit_anchor_file=folder / "anchors.jsonl",
         kill_switch_file=folder / "panic", flags_second_approver_points=points,
     ).model_copy(update={"profile": profile})  # fmt: skip
     app = create_app(found, verifier=Verifier())
@@ -126,6 +128,7 @@ PATHS = [
     ("GET", "/revocations"),
     ("POST", "/revocations"),
     ("DELETE", "/revocations/1"),
+    ("GET", "/audit"),
     ("GET", "/there-is-nothing-here"),
     ("PATCH", "/flags"),
 ]

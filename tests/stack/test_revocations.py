@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
 from runtime import redis, tasks
+from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.documentfeed import Source
 from runtime.flagstore import StoreUnavailable
@@ -18,6 +19,7 @@ from runtime.published import keep_published
 from runtime.revocationfeed import RevocationFeed
 from runtime.revocations import Kind
 from runtime.revocationstore import LONGEST_SESSION, PLACE, ListFull, RevocationStore
+from tests.fakes.keys import keyring
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -32,7 +34,7 @@ async def opened(dsn: str, redis_url: str) -> AsyncIterator[RevocationStore]:
     pool = await create_pool(dsn, name="test", size=3)
     client = redis.connect(redis_url)
     try:
-        yield RevocationStore(pool, client)
+        yield RevocationStore(pool, client, AuditChain(keyring("a1"), writer="control"))
     finally:
         await client.aclose()
         await pool.close()
@@ -201,7 +203,7 @@ async def test_the_empty_list_is_published_too(
 async def test_without_the_database_nothing_is_changed_and_that_is_told(redis_url: str) -> None:
     pool = await asyncpg.create_pool("postgresql://127.0.0.1:1/none", min_size=0)
     client = redis.connect(redis_url)
-    store = RevocationStore(pool, client)
+    store = RevocationStore(pool, client, AuditChain(keyring("a1"), writer="control"))
     for work in (
         lambda: store.revoke(Kind.SUB, USER, reason="", actor="olga"),
         lambda: store.lift(1, reason="", actor="olga"),

@@ -10,7 +10,7 @@ from tests.fakes.keys import key_setting
 pytestmark = pytest.mark.unit
 
 PLAIN = {"profile": "sandbox"}
-KEYRINGS = ["FIELD_KEYS", "EVIDENCE_KEYS"]
+KEYRINGS = ["FIELD_KEYS", "EVIDENCE_KEYS", "AUDIT_KEYS"]
 
 
 @pytest.fixture(autouse=True)
