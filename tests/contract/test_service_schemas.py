@@ -206,7 +206,14 @@ async def test_every_service_has_the_tables_that_writes_need(
     )
     found = {row["relname"] for row in rows}
     described = {asset.target for asset in assets().values() if asset.service is service}
-    bookkeeping = {"schema_migrations", "tombstones", "outbox", "idempotency", "entity"}
+    bookkeeping = {
+        "schema_migrations",
+        "tombstones",
+        "outbox",
+        "idempotency",
+        "entity",
+        "conflicts",
+    }
     assert described | bookkeeping <= found
     assert found - described - bookkeeping <= {"subject_access", "id_leases", "working_hours"}
 
