@@ -44,14 +44,12 @@ def read_asked(
         if found.item is not None:
             if query:
                 raise InvalidQuery("query", "an_item_takes_none")
-            return AskedItem(resource=resource, key=parse_key(resource.asset, found.item))
+            return AskedItem(resource=resource, key=asked_key(found))
         parsed = parse_list(
-            resource, query, staff=staff, parent=_parent(found), cursor_key=cursor_key
+            resource, query, staff=staff, parent=asked_parent(found), cursor_key=cursor_key
         )
     except QueryError as refused:
         raise InvalidQuery(refused.field, refused.code) from None
-    except ValueRefused as refused:
-        raise InvalidKey(refused.code) from None
     return AskedList(query=parsed, counted=wants_count(prefer))
 
 
@@ -61,9 +59,22 @@ def wants_count(prefer: Iterable[bytes]) -> bool:
     return any(wish.strip().lower() == b"count=exact" for wish in wishes)
 
 
-def _parent(found: Match) -> str | None:
+def asked_key(found: Match) -> Key:
+    """The key of the row that a path names. Raises InvalidKey."""
+    assert found.item is not None  # noqa: S101 - asked for paths with an item
+    try:
+        return parse_key(found.resource.asset, found.item)
+    except ValueRefused as refused:
+        raise InvalidKey(refused.code) from None
+
+
+def asked_parent(found: Match) -> str | None:
+    """The key of the parent in a nested path; None elsewhere. Raises InvalidKey."""
     if found.parent is None:
         return None
     column = found.resource.asset.by_target[found.resource.parent_column]
     assert isinstance(column, Column)  # noqa: S101 - Resource takes no other parent column
-    return parse_part(column, found.parent)
+    try:
+        return parse_part(column, found.parent)
+    except ValueRefused as refused:
+        raise InvalidKey(refused.code) from None

@@ -21,3 +21,8 @@ def matches(header: str, tag: str) -> bool:
     return header.strip() == "*" or tag in (
         part.strip().removeprefix("W/") for part in header.split(",")
     )
+
+
+def strongly_matches(header: str, tag: str) -> bool:
+    """Whether an If-Match value names this tag (strong comparison, RFC 9110 section 13.1.1)."""
+    return header.strip() == "*" or tag in (part.strip() for part in header.split(","))

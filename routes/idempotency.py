@@ -40,11 +40,6 @@ def row_id(entity: str, sub: str, key: str) -> UUID:
     return uuid5(uuid5(NAMESPACE_URL, f"urn:banyan:{entity}"), f"{len(sub)}:{sub}{len(key)}:{key}")
 
 
-def scope(sub: str, route: str) -> str:
-    """Within which an idempotency key means one request: one user and one route's pattern."""
-    return f"{len(sub)}:{sub}{route}"
-
-
 def fingerprinted(method: str, path: bytes, query: bytes, body: bytes) -> bytes:
     """What two requests must share to be the same one; `body` in its canonical form. Hash it with a key before keeping it."""
     parts = (method.encode(), path, query, body)

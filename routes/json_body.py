@@ -46,6 +46,12 @@ def read_object(raw: bytes) -> dict[str, Any]:
     return found
 
 
+def read_row(text: str) -> dict[str, Any]:
+    """A row that a database wrote: no question of its form, but every digit counts."""
+    row: dict[str, Any] = json.loads(text, parse_float=Decimal)
+    return row
+
+
 def storable(text: str) -> bool:
     """Whether PostgreSQL can hold the text: no NUL, no half of a surrogate pair."""
     return _UNSTORABLE.search(text) is None

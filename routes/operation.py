@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from catalog.column import CatalogError, Type
+from catalog.column import CatalogError, Column, Type
 from catalog.stage import Stage
+from routes.problem import FieldError
+from routes.refused import InvalidFields
 from routes.resource import PREFIX
+from routes.value import ValueRefused, canonical
+from routes.written import checked_value, printable
 
 
 class Body(StrEnum):
@@ -63,3 +68,36 @@ class Operation:
     @property
     def pattern(self) -> str:
         return PREFIX + self.path
+
+
+def read_members(operation: Operation, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked members of a body, or of a query whose values are texts. Raises InvalidFields that names each refused one."""
+    errors = [
+        FieldError(field=printable(name), code="unknown_field")
+        for name in given
+        if name not in operation.members
+    ]
+    found: dict[str, Any] = {}
+    for name, member in operation.members.items():
+        value = given.get(name)
+        if value is None:
+            if member.required:
+                errors.append(FieldError(field=name, code="required"))
+            continue
+        try:
+            found[name] = _member(member, value, text=operation.method == "GET")
+        except ValueRefused as refused:
+            errors.append(FieldError(field=name, code=refused.code))
+    if errors:
+        raise InvalidFields(errors)
+    return found
+
+
+def _member(member: Member, value: Any, *, text: bool) -> Any:
+    column = Column(source="", target="", type=member.type, least=member.least, most=member.most)
+    if text and member.type is Type.INTEGER:
+        value = int(canonical(column, value))
+    found = checked_value(column, value)
+    if member.values and found not in member.values:
+        raise ValueRefused("unknown_value")
+    return found

@@ -238,6 +238,12 @@ _PROBLEMS = (
         detail="Requests would wait too long here. Try again after `Retry-After` seconds.",
     ),
     Problem(
+        code="storage_full",
+        status=507,
+        title="No space left",
+        detail="The answering system cannot store anything more; nothing was applied.",
+    ),
+    Problem(
         code="not_recorded",
         status=503,
         title="Unavailable",

@@ -152,13 +152,14 @@ def _checked(resource: Resource, members: Mapping[str, Any], errors: list[FieldE
     for name, value in members.items():
         column = resource.asset.by_target[name]
         try:
-            values[name] = _value(column, value)
+            values[name] = checked_value(column, value)
         except ValueRefused as refused:
             errors.append(FieldError(field=name, code=refused.code))
     return values
 
 
-def _value(column: Kept, value: Any) -> Any:
+def checked_value(column: Kept, value: Any) -> Any:
+    """The canonical JSON value of a caller's for this column. Raises ValueRefused."""
     if value is None:
         if not column.nullable:
             raise ValueRefused("expected_a_value")

@@ -152,6 +152,9 @@ class Settings(BaseSettings):
 
     # --- upstreams
     read_deadline_seconds: float = Field(5.0, gt=0, description="Total time of one upstream read")
+    write_deadline_seconds: float = Field(
+        10.0, gt=0, description="Total time of one write, and of each of its statements"
+    )
     connect_seconds: float = Field(
         2.0, gt=0, description="Longest time for an upstream connection to be made, TLS included"
     )

@@ -17,13 +17,19 @@ from runtime.internal_token import InternalTokens
 from runtime.issuer import issuer_identities, issuer_keys, issuer_upstream
 from runtime.jwks import KeySet
 from runtime.postgres import create_pool
+from runtime.repeats import Repeats
+from runtime.sealed import Sealer
 from runtime.settings import Settings
 from services import health
+from services.body import JSON
 from services.deps import Deps
 from services.edge import Edge
+from services.idempotency import Idempotency
 from services.internal import internal
+from services.leased_ids import LeasedIds
 from services.migrate import expected_versions
-from services.reads import JSON, read
+from services.rules import rules_of
+from services.v2 import answer
 
 
 def create_app(service: Service, settings: Settings, *, keys: KeySet | None = None) -> FastAPI:
@@ -37,6 +43,8 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     internal_tokens = InternalTokens(settings.need_secret("internal_token_key"))
     cursor_key = settings.need_secret("cursor_key").encode()
     dsn = settings.service_database_url(service)
+    repeats = Repeats(settings.need_keyring("evidence_keys"))
+    idempotency = Idempotency(repeats, Sealer(settings.need_keyring("field_keys")))
     openapi = document(tuple(r for r in resources() if r.service is service), title=service.label)
 
     @asynccontextmanager
@@ -46,6 +54,8 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             name=f"banyan {service}",
             statement_timeout_seconds=settings.read_deadline_seconds,
         )
+        numbers = await create_pool(dsn, name=f"banyan {service} ids", size=1)
+        ids = LeasedIds(service, numbers)
         app.state.deps = Deps(
             service=service,
             pool=pool,
@@ -56,10 +66,15 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             cursor_key=cursor_key,
             openapi=openapi,
             migrations=expected_versions(service),
+            write_deadline=settings.write_deadline_seconds,
+            idempotency=idempotency,
+            ids=ids,
+            rules=rules_of(service, ids),
         )
         try:
             yield
         finally:
+            await numbers.close()
             await pool.close()
             await upstream.close()
 
@@ -77,14 +92,14 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     app.add_route("/openapi.json", _openapi, methods=["GET", "HEAD"])
     # Mounted whole: what is behind these prefixes goes by the raw path, which the framework would decode and merge.
     app.mount("/internal", _handler(internal))
-    app.mount("/v2", _handler(read))
+    app.mount("/v2", _handler(answer))
     return app
 
 
-def _handler(answer: Callable[[Request, Deps], Awaitable[Response]]) -> ASGIApp:
+def _handler(answer_to: Callable[[Request, Deps], Awaitable[Response]]) -> ASGIApp:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await answer(request, scope["app"].state.deps)
+        response = await answer_to(request, scope["app"].state.deps)
         await response(scope, receive, send)
 
     return handle

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
 from routes.refused import Refused
 from runtime.correlation import correlation_id
-from services.errors import EXPECTED, code_of, extra_headers
+from services.errors import EXPECTED, code_of, extra_headers, outcome_of
 
 log = structlog.get_logger("service")
 
@@ -30,6 +30,7 @@ class Edge:
         state = scope.setdefault("state", {})
         given = [value for name, value in scope["headers"] if name == b"x-correlation-id"]
         id_, rejected = correlation_id(given)
+        state["correlation_id"] = id_
         reply = _Reply(send, id_, head=scope["method"] == "HEAD")
         code = ""
         try:
@@ -40,7 +41,7 @@ class Edge:
                 log.exception("request.failed", correlation_id=id_, code=code)
             if reply.status:
                 raise
-            await _problem(error, code, id_)(scope, receive, reply.send)
+            await _problem(error, code, id_, scope["method"])(scope, receive, reply.send)
         finally:
             log.info(
                 "request",
@@ -75,10 +76,16 @@ class _Reply:
         await self._send(message)
 
 
-def _problem(error: Exception, code: str, correlation_id: str) -> Response:
-    errors = error.errors if isinstance(error, Refused) else ()
+def _problem(error: Exception, code: str, correlation_id: str, method: str) -> Response:
+    refused = error if isinstance(error, Refused) else None
     return Response(
-        problem_body(code, correlation_id, errors),
+        problem_body(
+            code,
+            correlation_id,
+            refused.errors if refused else (),
+            legal=refused.legal if refused else None,
+            outcome=outcome_of(error, method),
+        ),
         status_code=PROBLEMS[code].status,
         media_type=MEDIA_TYPE.decode(),
         headers=extra_headers(error),

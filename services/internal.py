@@ -13,15 +13,15 @@ from catalog import assets
 from catalog.asset import Asset
 from routes.asked import AskedList, read_asked
 from routes.key import Key
-from routes.refused import InvalidKey, Malformed, MethodNotAllowed, NoSuchRoute, TooLarge
+from routes.refused import InvalidKey, Malformed, MethodNotAllowed, NoSuchRoute
 from routes.value import ValueRefused, canonical
 from runtime.internal_token import HEADER, NotTheGateway
+from services.body import JSON, read_bytes
 from services.deps import Deps
 from services.identify import identify
-from services.reads import JSON, find, headers, list_response
+from services.reads import find, headers, list_response
 from services.snapshot import snapshot
 
-LARGEST_BODY = 1024 * 1024
 MOST_KEYS = 1000
 
 Keys = Annotated[list[list[str]], msgspec.Meta(max_length=MOST_KEYS)]
@@ -91,11 +91,7 @@ async def page(request: Request, deps: Deps) -> Response:
 
 
 async def _ask(request: Request, kind: type[T]) -> T:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise TooLarge
+    body = await read_bytes(request)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError:

@@ -25,7 +25,7 @@ _BLOCKS: Mapping[Service, tuple[str, ...]] = {
     Service.SCHEDULING: ("ground", "subjects"),
     Service.DIAGNOSTICS: ("ground", "subjects", "leases"),
     Service.CARE_PLANS: ("ground", "subjects"),
-    Service.COMPLIANCE: ("ground", "leases"),
+    Service.COMPLIANCE: ("ground", "subjects", "leases"),
     Service.PARTNER_OPS: ("ground", "leases"),
     Service.FINANCE: ("ground",),
 }

@@ -11,21 +11,16 @@ from routes.cursor import Position
 from routes.etag import etag, matches
 from routes.match import Match, match
 from routes.query import ListQuery
-from routes.refused import MethodNotAllowed, NoSuchRoute, NotFound
+from routes.refused import NoSuchRoute, NotFound
 from runtime.identity import Identity
+from services.body import JSON
 from services.deps import Deps
 from services.identify import identify
 from services.snapshot import Item, Page, snapshot
 
-JSON = "application/json"
 
-
-async def read(request: Request, deps: Deps) -> Response:
+async def read(request: Request, found: Match, deps: Deps) -> Response:
     """A list or an item. Raises Refused, and what `snapshot` and `identify` raise."""
-    found = find(request.scope["raw_path"], deps)
-    request.state.route = found.pattern
-    if request.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed
     caller = await identify(request, deps.verifier)
     asked = read_asked(
         found,
@@ -42,7 +37,7 @@ async def read(request: Request, deps: Deps) -> Response:
 def find(path: bytes, deps: Deps) -> Match:
     """What a raw path names, if it is this service's. Raises NoSuchRoute."""
     found = match(path)
-    if found is None or found.operations or found.resource.service is not deps.service:
+    if found is None or found.resource.service is not deps.service:
         raise NoSuchRoute
     return found
 

@@ -29,16 +29,16 @@ class Statement:
 
 def list_statement(query: ListQuery) -> Statement:
     """Rows behind `query.after`, each as JSON in `item`: one more than the limit, to tell whether there are more."""
-    asset, bind = query.resource.asset, _Parameters()
+    asset, bind = query.resource.asset, Parameters()
     conditions = [_condition(asset, one, bind) for one in query.filters]
     if query.after is not None:
         conditions.append(_behind(asset, query.after, query.order, bind))
     where = f" where {' and '.join(conditions)}" if conditions else ""
     order = ", ".join(map(_direction, query.order))
     limit = bind.number(query.limit + 1)
-    columns = _columns(query.resource, query.staff)
+    columns = shown_columns(query.resource, query.staff)
     text = (
-        f"select row_to_json(r)::text as item from (select {columns} from {_table(asset)} t"  # noqa: S608 - names of the catalog
+        f"select row_to_json(r)::text as item from (select {columns} from {table(asset)} t"  # noqa: S608 - names of the catalog
         f"{where} order by {order} limit {limit}) r"
     )
     return Statement(text=text, values=bind.values)
@@ -46,24 +46,24 @@ def list_statement(query: ListQuery) -> Statement:
 
 def count_statement(query: ListQuery) -> Statement:
     """How many rows the filters leave, pages aside."""
-    asset, bind = query.resource.asset, _Parameters()
+    asset, bind = query.resource.asset, Parameters()
     conditions = [_condition(asset, one, bind) for one in query.filters]
     where = f" where {' and '.join(conditions)}" if conditions else ""
-    text = f"select count(*) from {_table(asset)} t{where}"  # noqa: S608 - names of the catalog
+    text = f"select count(*) from {table(asset)} t{where}"  # noqa: S608 - names of the catalog
     return Statement(text=text, values=bind.values)
 
 
 def item_statement(resource: Resource, key: Key, *, staff: bool) -> Statement:
     """One row as JSON in `item`, and what its entity tag is made of: `stamp` as JSON prints it, and `origin`."""
-    asset, bind = resource.asset, _Parameters()
+    asset, bind = resource.asset, Parameters()
     equal = [
         f"t.{column.target} = {bind.one(asset, column, text)}"
         for column, text in zip(asset.key_columns, key, strict=True)
     ]
     text = (
-        f"select (select row_to_json(r) from (select {_columns(resource, staff)}) r)::text as item,"  # noqa: S608 - names of the catalog
-        f" to_json(t.{stamp_column(asset)}) #>> '{{}}' as stamp, t.origin"
-        f" from {_table(asset)} t where {' and '.join(equal)}"
+        f"select (select row_to_json(r) from (select {shown_columns(resource, staff)}) r)::text as item,"  # noqa: S608 - names of the catalog
+        f" {stamp(asset)} as stamp, t.origin"
+        f" from {table(asset)} t where {' and '.join(equal)}"
     )
     return Statement(text=text, values=bind.values)
 
@@ -77,7 +77,7 @@ def known_statement(asset: Asset, keys: Sequence[Key]) -> Statement:
     equal = " and ".join(f"t.{c.target} = k.{c.target}" for c in columns)
     pairs = ", ".join(f"'{c.target}', k.{c.target}" for c in columns)
     text = (
-        f"select exists (select from {_table(asset)} t where {equal})"  # noqa: S608 - names of the catalog
+        f"select exists (select from {table(asset)} t where {equal})"  # noqa: S608 - names of the catalog
         f" or exists (select from {asset.service}.tombstones d"
         f" where d.entity = '{asset.entity}' and d.key = jsonb_build_object({pairs})) as known"
         f" from (select {casts}, u.place from unnest({arrays}) with ordinality u({names}, place)) k"
@@ -87,9 +87,10 @@ def known_statement(asset: Asset, keys: Sequence[Key]) -> Statement:
     return Statement(text=text, values=values)
 
 
-def stamp_column(asset: Asset) -> str:
-    """The column whose instant is the entity tag's."""
-    return "updated_at" if asset.kind is Kind.VERSIONED else "created_at"
+def stamp(asset: Asset) -> str:
+    """The instant of an entity tag, as JSON prints it."""
+    column = "updated_at" if asset.kind is Kind.VERSIONED else "created_at"
+    return f"to_json(t.{column}) #>> '{{}}'"
 
 
 def enum_type(asset: Asset, column: Column) -> str:
@@ -97,7 +98,7 @@ def enum_type(asset: Asset, column: Column) -> str:
     return f"{asset.service}.{asset.target}_{column.target}"
 
 
-class _Parameters:
+class Parameters:
     """Collects values and gives each its place in the text."""
 
     def __init__(self) -> None:
@@ -108,11 +109,14 @@ class _Parameters:
         return tuple(self._values)
 
     def one(self, asset: Asset, column: Column, text: str) -> str:
-        return f"{self._place(text)}::text" + _cast(asset, column)
+        return self.text(text) + _cast(asset, column)
 
     def several(self, asset: Asset, column: Column, texts: Sequence[str]) -> str:
         cast = _cast(asset, column)
         return f"{self._place(list(texts))}::text[]" + (f"{cast}[]" if cast else "")
+
+    def text(self, value: str) -> str:
+        return f"{self._place(value)}::text"
 
     def number(self, value: int) -> str:
         return f"{self._place(value)}::integer"
@@ -122,7 +126,7 @@ class _Parameters:
         return f"${len(self._values)}"
 
 
-def _condition(asset: Asset, one: Filter, bind: _Parameters) -> str:
+def _condition(asset: Asset, one: Filter, bind: Parameters) -> str:
     left = f"t.{one.column.target}"
     match one.op:
         case Op.IS_NULL:
@@ -138,7 +142,7 @@ def _condition(asset: Asset, one: Filter, bind: _Parameters) -> str:
 _SIGNS = {Op.EQ: "=", Op.NE: "<>", Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 
-def _behind(asset: Asset, after: Position, order: Sequence[Sort], bind: _Parameters) -> str:
+def _behind(asset: Asset, after: Position, order: Sequence[Sort], bind: Parameters) -> str:
     """The rows that come after a position in this order, nulls last."""
     places = [
         (sort, None if text is None else bind.one(asset, sort.column, text))
@@ -187,11 +191,13 @@ def _direction(sort: Sort) -> str:
 
 
 @cache
-def _columns(resource: Resource, staff: bool) -> str:
+def shown_columns(resource: Resource, staff: bool) -> str:
+    """What this viewer is shown of a row `t`."""
     return ", ".join(f"t.{column.target}" for column in resource.columns(staff=staff))
 
 
-def _table(asset: Asset) -> str:
+def table(asset: Asset) -> str:
+    """A table with its schema."""
     return f"{asset.service}.{asset.target}"
 
 

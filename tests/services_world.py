@@ -30,6 +30,7 @@ from sandbox.legacy.load import OWNER, Legacy
 from sandbox.seed.people import CLINICIANS, PARTNER_A, PATIENTS, PEOPLE
 from services.app import create_app
 from services.migrate import migrate_all
+from tests.fakes.keys import key_setting
 
 ISSUER = "https://project.supabase.example/auth/v1"
 CURSOR_KEY = "cursor-key-of-the-tests-" + "c" * 16
@@ -183,6 +184,8 @@ def settings_for(database: str, **changes: Any) -> Settings:
         "token_issuer": ISSUER,
         "cursor_key": CURSOR_KEY,
         "internal_token_key": INTERNAL_KEY,
+        "field_keys": key_setting("f1"),
+        "evidence_keys": key_setting("e1"),
     }
     return Settings(**{**values, **changes})
 

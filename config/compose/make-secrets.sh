@@ -53,7 +53,9 @@ value legacy_publishable_key "$BANYAN" "$(random)"
 value internal_token_key "$BANYAN" "$(random)"
 value cursor_key "$BANYAN" "$(random)"
 value access_log_key "$BANYAN" "$(random)"
-value audit_keys "$BANYAN" "audit-1:$(head -c 32 /dev/urandom | base64)"
+for keys in audit evidence field; do
+  value "${keys}_keys" "$BANYAN" "$keys-1:$(head -c 32 /dev/urandom | base64)"
+done
 
 # everysec would lose up to a second of acknowledged writes
 file valkey.conf "$VALKEY" <<CONF

@@ -90,15 +90,15 @@ async def test_entity_tag_is_the_version_and_spares_the_body(
 async def test_entity_tag_changes_with_the_side_that_wrote(
     own_services: ServicesDatabase, issuer: Issuer
 ) -> None:
-    owner = await asyncpg.connect(own_services.owner)
+    applier = await asyncpg.connect(own_services.apply)
     async with AsyncExitStack() as stack:
         client = await serve(stack, Service.FINANCE, own_services, issuer)
         listed = await client.get("/v2/partner/payouts?limit=1", headers=issuer.headers("finance"))
         target = f"/v2/partner/payouts/{listed.json()['items'][0]['id']}"
         before = (await client.get(target, headers=issuer.headers("finance"))).headers["etag"]
-        await owner.execute("update finance.payout set origin = 'service'")
+        await applier.execute("update finance.payout set origin = 'service'")
         after = (await client.get(target, headers=issuer.headers("finance"))).headers["etag"]
-    await owner.close()
+    await applier.close()
     assert after == before.replace("legacy", "service")
 
 
@@ -178,13 +178,6 @@ def absent(resource: Resource) -> str:
         ("GET", "/", 404, "no_such_route"),
         ("GET", "/docs", 404, "no_such_route"),
         ("GET", "/v2/submissions", 404, "no_such_route"),
-        ("POST", "/v2/lab-orders", 405, "method_not_allowed"),
-        (
-            "DELETE",
-            "/v2/lab-orders/00000000-0000-4000-8000-000000000000",
-            405,
-            "method_not_allowed",
-        ),
         ("OPTIONS", "/v2/lab-orders", 405, "method_not_allowed"),
         ("POST", "/healthz", 405, "method_not_allowed"),
     ],
@@ -199,7 +192,7 @@ async def test_refusals_are_problems(
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
     assert response.json()["correlation_id"] == response.headers["x-correlation-id"]
-    assert response.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+    assert ("allow" in response.headers) == (status == 405)
     if code == "invalid_key":
         assert response.json()["errors"][0]["field"] == "key"
 

@@ -19,6 +19,7 @@ from sandbox import ports
 from sandbox.children import Command, start
 from services.app import create_app
 from services.migrate import expected_versions, folders, migrate, migrate_all
+from tests.fakes.keys import key_setting
 from tests.services_world import (
     CURSOR_KEY,
     INTERNAL_KEY,
@@ -106,6 +107,8 @@ def environment(database: str, **more: str) -> dict[str, str]:
         "TOKEN_HS256_SECRET": "s" * 32,
         "CURSOR_KEY": CURSOR_KEY,
         "INTERNAL_TOKEN_KEY": INTERNAL_KEY,
+        "FIELD_KEYS": key_setting("f1"),
+        "EVIDENCE_KEYS": key_setting("e1"),
         **more,
     }
 

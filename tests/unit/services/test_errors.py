@@ -7,7 +7,7 @@ from routes.problem import PROBLEMS
 from routes.refused import MethodNotAllowed, NotFound, Refused
 from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
-from services.errors import Busy, code_of, extra_headers
+from services.errors import Busy, NoIds, OutcomeUnknown, code_of, extra_headers, outcome_of
 
 pytestmark = pytest.mark.unit
 
@@ -16,6 +16,9 @@ pytestmark = pytest.mark.unit
     ("error", "code"),
     [
         (Busy(), "upstream_busy"),
+        (NoIds(), "upstream_busy"),
+        (OutcomeUnknown(), "upstream_broke"),
+        (asyncpg.DiskFullError(), "storage_full"),
         (TooManyTokens(), "upstream_busy"),
         (KeysUnavailable(), "upstream_unreachable"),
         (NotFound(), "not_found"),
@@ -43,10 +46,26 @@ def test_a_status_brings_the_headers_that_it_needs(code: str) -> None:
     error = Refused()
     error.code = code
     found = extra_headers(error)
-    assert ("retry-after" in found) == (PROBLEMS[code].status == 503)
+    again = PROBLEMS[code].status == 503 or code == "idempotency_in_flight"
+    assert ("retry-after" in found) == again
     assert ("www-authenticate" in found) == (PROBLEMS[code].status == 401)
 
 
 def test_405_says_what_is_allowed() -> None:
     assert extra_headers(MethodNotAllowed()) == {"allow": "GET, HEAD"}
     assert extra_headers(MethodNotAllowed("POST")) == {"allow": "POST"}
+
+
+@pytest.mark.parametrize(
+    ("error", "method", "outcome"),
+    [
+        (Busy(), "GET", ""),
+        (Busy(), "POST", "not_applied"),
+        (asyncpg.DiskFullError(), "PATCH", "not_applied"),
+        (OutcomeUnknown(), "DELETE", "unknown"),
+        (NotFound(), "DELETE", ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_a_write_says_what_became_of_it(error: Exception, method: str, outcome: str) -> None:
+    assert outcome_of(error, method) == outcome
