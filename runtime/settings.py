@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         None, description="PostgreSQL of the control schema"
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis or Valkey: flag snapshot, push, pins"
+        None, description="Redis or Valkey: flag snapshot, push, pins, event log"
     )
     service_urls: dict[str, str] = Field(
         default_factory=dict,
@@ -218,6 +218,14 @@ class Settings(BaseSettings):
         ge=0,
         le=100,
         description="A ramp of more points needs a second approver (not in the sandbox)",
+    )
+
+    # --- the event log
+    event_log_partitions: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="Partitions of a topic, fixed when it is created: the most members of a group that work on it at once",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

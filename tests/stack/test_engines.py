@@ -272,18 +272,19 @@ async def test_valkey_answers(redis_url: str):
         await client.set("test_engines", b"1")
         assert await client.get("test_engines") == b"1"
         assert (await client.config_get("appendonly"))["appendonly"] == "yes"
+        assert (await client.config_get("appendfsync"))["appendfsync"] == "always"
         assert (await client.config_get("save"))["save"] == ""
     finally:
         await client.aclose()
 
 
 def test_a_killed_valkey_comes_back_with_its_keys(tmp_path: Path):
-    """The append-only file is synced every second; here the write is waited for, as durable writers do."""
+    """The append-only file is synced at every write; WAITAOF says so, as durable writers ask."""
 
     async def write(url: str) -> None:
         client = redis.connect(url, timeout=5)
         await client.set("kept", b"7")
-        await client.waitaof(1, 0, 5000)
+        assert await client.waitaof(1, 0, 5000) == [1, 0]
         await client.aclose()
 
     async def read(url: str) -> object:
