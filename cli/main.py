@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     access,
+    alerts,
     audit,
     config,
     conformance,
@@ -38,6 +39,7 @@ app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")
 app.add_typer(config.app, name="config")
 app.add_typer(access.app, name="access")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(audit.app, name="audit")
 
 

@@ -14,6 +14,8 @@ GET    /revocations               who is let in no more although the token is go
 POST   /revocations               {kind: sub | session | jti, value, reason}
 DELETE /revocations/{id}          {reason}: lets in again
 GET    /audit                     [?before=<n>][&limit=]: what was done, by whom and why, newest first
+GET    /alerts                    [?resolved=true][&before=<id>][&limit=]: what has to be looked at
+POST   /alerts/{id}/acknowledge   I am on it
 GET    /healthz                   without a token
 
 Viewers and compliance read, operators change, approvers approve and may panic. `If-Match: "<version>"` makes a change
@@ -21,6 +23,7 @@ conditional. There is no directory of users here: /explain takes the claims that
 """
 
 import sys
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -30,13 +33,17 @@ import structlog
 from starlette.routing import Router
 
 from catalog.stage import Stage
-from gateway import control_audit, control_revocations, control_routes
+from gateway import control_alerts, control_audit, control_revocations, control_routes
 from gateway.control_edge import ControlEdge, Verifies
 from gateway.control_flags import Flags, Rules
 from runtime import redis, retry, tasks
-from runtime.auditanchor import AnchorFile, keep_anchored
+from runtime.alertnotifier import keep_notified
+from runtime.alerts import Alerts
+from runtime.alertwebhook import HttpWebhook, Webhook
+from runtime.auditanchor import AnchorFile
 from runtime.auditchain import AuditChain
 from runtime.audittrail import AuditTrail
+from runtime.auditwatch import keep_anchored
 from runtime.control_database import migrate_control
 from runtime.flagset import FlagSet, first_flag_set, read_flag_set
 from runtime.flagstore import FlagStore
@@ -62,7 +69,10 @@ def create_app(settings: Settings, *, verifier: Verifies | None = None) -> "Cont
         keys, revoked = issuer_upstream(settings), RevocationFeed.of(settings)
         closing.push_async_callback(keys.close)
         verifier = issuer_identities(settings, issuer_keys(settings, keys), revoked=revoked)
-    return Control(settings, verifier, closing, revoked)
+    webhook = HttpWebhook.of(settings)
+    if webhook is not None:
+        closing.push_async_callback(webhook.upstream.close)
+    return Control(settings, verifier, closing, revoked, webhook)
 
 
 class Control:
@@ -74,8 +84,10 @@ class Control:
         verifier: Verifies,
         closing: AsyncExitStack,
         revoked: RevocationFeed | None,
+        webhook: Webhook | None,
     ) -> None:
         self._settings = settings
+        self._webhook = webhook
         self._closing = closing
         self._revoked = revoked
         self._edge = ControlEdge(
@@ -84,6 +96,7 @@ class Control:
                     *control_routes.ROUTES,
                     *control_revocations.ROUTES,
                     *control_audit.ROUTES,
+                    *control_alerts.ROUTES,
                 ]
             ),
             verifier=verifier,
@@ -106,18 +119,23 @@ class Control:
         revocations = RevocationStore(pool, client, audit)
         stores: tuple[Republishes, ...] = (store, revocations)
         for one in stores:
-            keeper = tasks.spawn(keep_published(one), name=f"{one.name}.keep_published")
-            self._closing.push_async_callback(tasks.stop, keeper)
+            self._keep(keep_published(one), name=f"{one.name}.keep_published")
         anchors = AnchorFile(settings.audit_anchor_file)
-        anchoring = tasks.spawn(keep_anchored(pool, anchors), name="audit.keep_anchored")
-        self._closing.push_async_callback(tasks.stop, anchoring)
+        self._keep(keep_anchored(pool, anchors), name="audit.keep_anchored")
+        if self._webhook is not None:
+            self._keep(keep_notified(pool, self._webhook), name="alerts.keep_notified")
         if self._revoked is not None:
             await self._revoked.start()
             self._closing.push_async_callback(self._revoked.stop)
         self._edge.flags = Flags(store, rules(settings), settings.kill_switch_file)
         self._edge.revocations = revocations
         self._edge.audit = AuditTrail(pool)
+        self._edge.alerts = Alerts(pool)
         log.info("control.started", version=found.version, store=found.store)
+
+    def _keep(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Beside the requests, until `stop`."""
+        self._closing.push_async_callback(tasks.stop, tasks.spawn(work, name=name))
 
     async def stop(self) -> None:
         await self._closing.aclose()

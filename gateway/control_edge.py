@@ -26,6 +26,7 @@ from gateway.control_problem import (
 )
 from gateway.credentials import SERVICE_KEY, user_token
 from routes.problem import MEDIA_TYPE
+from runtime.alerts import Alerts
 from runtime.audittrail import AuditTrail
 from runtime.correlation import correlation_id
 from runtime.flagset import FlagError
@@ -78,6 +79,7 @@ class ControlEdge:
         self.flags: Flags
         self.revocations: RevocationStore
         self.audit: AuditTrail
+        self.alerts: Alerts
         self._app = app
         self._verifier = verifier
         self._allowed_hosts = frozenset(allowed_hosts)
@@ -94,8 +96,15 @@ class ControlEdge:
                 scope["banyan.operator"] = operator = await self._identify(scope)
                 sub = operator.sub
             # `app` makes Starlette's router raise what it would otherwise answer in plain text.
-            scope.update({"app": self, "banyan.flags": self.flags})
-            scope.update({"banyan.revocations": self.revocations, "banyan.audit": self.audit})
+            scope.update(
+                {
+                    "app": self,
+                    "banyan.flags": self.flags,
+                    "banyan.revocations": self.revocations,
+                    "banyan.audit": self.audit,
+                    "banyan.alerts": self.alerts,
+                }
+            )
             await self._app(scope, receive, told.send)
         except HTTPException as error:
             allowed = (error.headers or {}).get("Allow", "")

@@ -15,16 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import orjson
-import structlog
 
 from runtime.auditverify import Broken, Fault, Head, Verdict, read_heads
-from runtime.postgres import POSTGRESQL, Connection, quote_identifier
-
-log = structlog.get_logger("audit")
-
-EVERY_SECONDS = 300.0
+from runtime.postgres import Connection, quote_identifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,29 +153,3 @@ def _judge(last: Anchor, head: Head | None, held: bytes | None) -> Verdict | Non
     else:
         return None
     return Verdict(writer=last.writer, records=broken.n - 1, broken=broken)
-
-
-async def keep_anchored(
-    pool: asyncpg.Pool,
-    file: AnchorFile,
-    *,
-    schema: str = "control",
-    every: float = EVERY_SECONDS,
-) -> None:
-    """For ever. To be spawned."""
-    while True:
-        try:
-            async with pool.acquire() as connection:
-                broken = await anchor(connection, file, schema=schema)
-        except POSTGRESQL as error:  # an OSError of the file is among them
-            log.exception("audit.not_anchored", exc_info=error)
-        else:
-            for verdict in broken:
-                assert verdict.broken is not None  # noqa: S101 - `anchor` answers such alone
-                log.error(
-                    "audit.broken",
-                    source=verdict.writer,
-                    reason=verdict.broken.fault,
-                    version=verdict.broken.n,
-                )
-        await asyncio.sleep(every)

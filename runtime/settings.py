@@ -199,6 +199,11 @@ class Settings(BaseSettings):
         description="How far the audit chains had come; keep it where the database's owner cannot reach",
     )
 
+    # --- alerts
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="Receiver of alerts, told as by Alertmanager (version 4)"
+    )
+
     # --- flags
     flags_file: Path = Field(
         Path("config/flags.json"), description="Flag set of last resort, shipped with the release"
@@ -293,6 +298,8 @@ class Settings(BaseSettings):
             "gateway_url": self.gateway_url,
             "token_issuer": self.token_issuer,
             "token_jwks_url": self.token_jwks_url,
+            "alert_webhook_url": self.alert_webhook_url
+            and self.alert_webhook_url.get_secret_value(),
             **{f"service_urls[{name}]": url for name, url in self.service_urls.items()},
         }
         found += [

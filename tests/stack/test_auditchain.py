@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from runtime import tasks
-from runtime.auditanchor import AnchorFile, anchor, keep_anchored
+from runtime.alerts import Alerts
+from runtime.auditanchor import AnchorFile, anchor
 from runtime.auditchain import AuditChain, Event, NotInTransaction
 from runtime.auditrecord import BEGINNING, Record
 from runtime.audittrail import AuditTrail
 from runtime.auditverify import Broken, Fault, Verdict, verify
+from runtime.auditwatch import keep_anchored
 from runtime.control_database import MIGRATIONS, migrate_control
 from runtime.flagstore import StoreUnavailable
 from runtime.postgres import create_pool, migrate
@@ -164,6 +167,40 @@ async def test_it_is_append_only(pool: asyncpg.Pool, statement: str) -> None:
     assert await broken(pool) is None
 
 
+@pytest.fixture
+async def writing_role(pool: asyncpg.Pool) -> AsyncIterator[str]:
+    """A role with what the migration says that a writer needs, and no more."""
+    name = f"audit_writer_{uuid4().hex}"
+    await pool.execute(
+        f"create role {name}; grant {name} to current_user; grant usage on schema control to {name};"
+        f" grant select, insert on control.audit to {name};"
+        f" grant select, insert, update on control.audit_heads to {name}"
+    )
+    yield name
+    await pool.execute(f"drop owned by {name}; drop role {name}")
+
+
+async def test_who_writes_it_needs_no_right_to_change_it(
+    pool: asyncpg.Pool, writing_role: str
+) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute(f"set role {writing_role}")
+        for number in range(2):
+            async with connection.transaction():
+                await CHAIN.append(connection, event(number))
+        for statement in (
+            "update control.audit set reason = ''",
+            "delete from control.audit",
+            "truncate control.audit",
+            "delete from control.audit_heads",
+            "alter table control.audit disable trigger user",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+        await connection.execute("reset role")
+    assert (await judge(pool))["control"].records == 2
+
+
 FLIP = "set_byte({0}, 31, get_byte({0}, 31) # 1)"
 TAMPERING = {
     "edit actor": (["update control.audit set actor = 'otto' where n = 3"], 3, Fault.ALTERED),
@@ -302,6 +339,39 @@ async def test_the_keeper_anchors_and_outlives_a_dead_disk(
         return folder.is_dir() and bool(file.furthest("control"))
 
     await until_async(anchored)
+    await tasks.stop(keeper)
+
+
+async def test_a_cut_tail_is_an_alert_until_somebody_has_seen_to_it(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    file = AnchorFile(tmp_path / "anchors.jsonl")
+    await append(pool)
+    keeper = tasks.spawn(keep_anchored(pool, file, every=0.02), name="keeper")
+    alerts = Alerts(pool)
+
+    async def states() -> list[str]:
+        return [alert.state for alert in await alerts.page(resolved=True)]
+
+    async def anchored() -> bool:
+        return "control" in file.furthest("control")
+
+    async def rung() -> bool:
+        return await states() == ["open"]
+
+    async def over() -> bool:
+        return await states() == ["resolved"]
+
+    await until_async(anchored)
+    assert await states() == []
+    await tamper(
+        pool, "delete from control.audit where n > 4", "update control.audit_heads set n = 4"
+    )
+    await until_async(rung)
+    [alert] = await alerts.page()
+    assert (alert.alert_class, alert.detail) == ("audit_broken", "cut")
+    (tmp_path / "anchors.jsonl").rename(tmp_path / "evidence.jsonl")
+    await until_async(over)
     await tasks.stop(keeper)
 
 

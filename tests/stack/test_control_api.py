@@ -129,6 +129,8 @@ PATHS = [
     ("POST", "/revocations"),
     ("DELETE", "/revocations/1"),
     ("GET", "/audit"),
+    ("GET", "/alerts"),
+    ("POST", "/alerts/1/acknowledge"),
     ("GET", "/there-is-nothing-here"),
     ("PATCH", "/flags"),
 ]

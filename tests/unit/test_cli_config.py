@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from runtime.settings import Settings, inherited_environment, secret_names
+from tests.fakes.keys import key_setting
 
 pytestmark = pytest.mark.unit
 
@@ -62,12 +63,14 @@ def test_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch, form: list[str]):
     monkeypatch.setenv("PROFILE", "sandbox")
+    keys = key_setting(SECRET[:30])
     for name in secret_names():
-        monkeypatch.setenv(name.upper(), SECRET)
+        monkeypatch.setenv(name.upper(), keys if name.endswith("_keys") else SECRET)
     answer = check(*form)
 
     assert answer.exit_code == 0
-    assert SECRET not in answer.output
+    assert SECRET[:30] not in answer.output
+    assert keys.partition(":")[2] not in answer.output
     assert answer.stdout.count("********") == len(secret_names())
 
 

@@ -52,6 +52,7 @@ def test_the_default_profile_is_the_strict_one() -> None:
         ("LEGACY_REST_URL", "http://h", "https://"),
         ("TOKEN_ISSUER", "http://h/auth/v1", "https://"),
         ("TOKEN_JWKS_URL", "http://h/jwks", "https://"),
+        ("ALERT_WEBHOOK_URL", "http://h/hook", "https://"),
         ("SERVICE_URL_INTAKE", "http://h", "https://"),
     ],
 )
