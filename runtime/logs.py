@@ -32,6 +32,7 @@ ALLOWED = frozenset(
     correlation_id entity route method status code side stage outcome reason
     service upstream task state phase version flags source store epoch
     sub role action purpose resource source_ip
+    topic group
     duration_ms attempt attempts count rows bytes port pid seconds lag_ms
     error sqlstate at cause setting file form client_id_rejected
     """.split()

@@ -122,13 +122,13 @@ class MemoryLog:
             raise ValueError(f"topic {topic} has no partition {partition}")
         deadline = self.clock() + wait_seconds
         while True:
-            entries = held.behind(partition, after)
+            entries = held.behind(partition, after, limit)
             expected = entries[0].position - 1 if entries else held.ends[partition]
             if after not in (BEGINNING, expected):
                 raise PositionLost(topic, partition)
             left = deadline - self.clock()
             if entries or left <= 0:
-                return entries[:limit]
+                return entries
             await self.changed(left)
 
     async def changed(self, seconds: float) -> None:
@@ -223,7 +223,7 @@ class MemoryConsumer:
         fetched = []
         for name, number in turn:
             after = self._holdings.cursor((name, number))
-            fetched.append(self._topics[name].behind(number, after)[:limit])
+            fetched.append(self._topics[name].behind(number, after, limit))
         entries = list(dealt(fetched, max_entries))
         self._holdings.deliver(entries)
         return entries

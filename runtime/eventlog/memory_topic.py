@@ -51,11 +51,14 @@ class MemoryTopic:
         self.entries[partition].append(entry)
         return position
 
-    def behind(self, partition: int, after: Position) -> list[Entry]:
-        """Everything that is there behind a position."""
+    def behind(self, partition: int, after: Position, limit: int | None = None) -> list[Entry]:
+        """What is there behind a position."""
         held = self.entries[partition]
-        first = self.ends[partition] - len(held) + 1
-        return held[max(after + 1 - first, 0) :]
+        first = len(held) - self.count_behind(partition, after)
+        return held[first : None if limit is None else first + limit]
+
+    def count_behind(self, partition: int, after: Position) -> int:
+        return max(0, min(self.ends[partition] - after, len(self.entries[partition])))
 
     def tend(
         self, group_name: str, member: str, start: Start, *, now: float, lease_seconds: float
@@ -118,7 +121,7 @@ class MemoryTopic:
 
     def lag(self, group_name: str) -> list[int]:
         positions = self._group(group_name).positions
-        return [len(self.behind(number, position)) for number, position in enumerate(positions)]
+        return [self.count_behind(number, position) for number, position in enumerate(positions)]
 
     def seek(self, group_name: str, to: Target) -> None:
         group = self._group(group_name)

@@ -26,6 +26,8 @@ NO_HEADERS: Final[Mapping[str, bytes]] = MappingProxyType({})
 LARGEST_BYTES: Final = 1_040_000
 """Key, value and headers of an entry together: what Kafka takes without being told to."""
 
+MOST_HEADERS: Final = 100
+
 TopicPartition: TypeAlias = tuple[str, int]
 
 
@@ -198,6 +200,8 @@ def check_message(message: Message) -> None:
     )
     if size > LARGEST_BYTES:
         raise ValueError(f"an entry of {size} bytes; {LARGEST_BYTES} is the most")
+    if len(headers) > MOST_HEADERS:
+        raise ValueError(f"an entry with {len(headers)} headers; {MOST_HEADERS} is the most")
 
 
 def check_name(name: str) -> str:

@@ -22,6 +22,7 @@ from runtime.eventlog.partitioner import partition_of
 from runtime.eventlog.protocol import (
     BEGINNING,
     LARGEST_BYTES,
+    MOST_HEADERS,
     Consumer,
     Entry,
     EventLog,
@@ -138,6 +139,12 @@ class EventLogContract:
         [entry] = await log.read(TOPIC, place.partition)
         assert (entry.key, entry.value, dict(entry.headers)) == (b"", b"", {})
 
+    async def test_the_most_headers(self, log: EventLog) -> None:
+        headers = {f"name {n}": b"%d" % n for n in range(MOST_HEADERS)}
+        place = await log.append(TOPIC, b"", b"", headers=headers)
+        [entry] = await log.read(TOPIC, place.partition)
+        assert dict(entry.headers) == headers
+
     async def test_a_megabyte(self, log: EventLog) -> None:
         value = bytes(range(250)) * 4_000
         async with log.consumer(GROUP, [TOPIC]) as consumer:
@@ -149,6 +156,8 @@ class EventLogContract:
         with pytest.raises(ValueError, match="1040007 bytes") as refusal:
             await log.append(TOPIC, b"planted", b"x" * LARGEST_BYTES)
         assert "planted" not in str(refusal.value)
+        with pytest.raises(ValueError, match="101 headers"):
+            await log.append(TOPIC, b"", b"", headers={str(n): b"" for n in range(101)})
         assert await log.end(TOPIC) == [BEGINNING] * PARTITIONS
 
     async def test_positions_are_in_the_order_of_the_messages(self, log: EventLog) -> None:
@@ -339,6 +348,8 @@ class EventLogContract:
                 await holds(world, two, 4)
             assert two.partitions == frozenset()
             await holds(world, one, PARTITIONS)
+        async with other.consumer(GROUP, [TOPIC], member="four") as four:
+            assert len(four.partitions) == PARTITIONS, "at once, not when the leases run out"
 
     async def test_every_entry_reaches_one_of_two_members(
         self, world: LogWorld, log: EventLog

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
 from runtime import redis, tasks
@@ -23,6 +24,7 @@ from runtime.eventlog.errors import (
 from runtime.eventlog.protocol import Consumer, EventLog
 from runtime.eventlog.redis_consumer import RedisConsumer
 from runtime.eventlog.redis_log import RedisLog
+from runtime.logs import ALLOWED
 from tests.contract.eventlog_contract import (
     GROUP,
     TOPIC,
@@ -50,11 +52,14 @@ class RedisWorld:
         stack.push_async_callback(self.redis.aclose)
         self.log: EventLog = self.open()
 
-    def open(self, *, partitions: int = 8, prefix: str = "") -> RedisLog:
+    def open(
+        self, *, partitions: int = 8, prefix: str = "", durable_seconds: float = 3.0
+    ) -> RedisLog:
         log = RedisLog(
             self._url,
             prefix=prefix or self.prefix,
             lease_seconds=LEASE_SECONDS,
+            durable_seconds=durable_seconds,
             partitions=partitions,
         )
         self._stack.push_async_callback(log.close)
@@ -153,15 +158,12 @@ async def _reached(world: RedisWorld, *, xadd: int) -> bool:
     return await calls(world, "xadd") == xadd
 
 
-async def test_an_append_that_is_not_synced_is_not_durable(
-    valkey: OwnValkey, own: RedisWorld
-) -> None:
+async def test_an_append_that_is_not_synced_is_not_durable(own: RedisWorld) -> None:
     """The entry is there all the same: appends are at least once."""
     await own.redis.config_set("appendfsync", "no")
-    log = RedisLog(valkey.url, prefix=own.prefix, durable_seconds=0.05)
+    log = own.open(durable_seconds=0.05)
     with pytest.raises(NotDurable):
         await log.append(TOPIC, b"key", b"1")
-    await log.close()
     assert (await own.log.backlog(TOPIC)).entries == 1
 
 
@@ -186,6 +188,26 @@ async def test_a_full_server_refuses_and_loses_nothing(own: RedisWorld) -> None:
             await own.log.append(TOPIC, b"key", b"2")
         await own.redis.config_set("maxmemory", "0")
         assert values(await take(consumer, 1, commit=True)) == [1]
+
+
+async def test_leases_that_cannot_be_renewed_are_said_once(
+    valkey: OwnValkey, own: RedisWorld
+) -> None:
+    with capture_logs() as lines:
+        async with own.log.consumer(GROUP, [TOPIC]):
+            valkey.kill()
+            await until_async(lambda: _said(lines, "eventlog.leases_unattended"))
+            valkey.start()
+            await until_async(lambda: _said(lines, "eventlog.leases_attended"))
+    assert [line["event"] for line in lines] == [
+        "eventlog.leases_unattended",
+        "eventlog.leases_attended",
+    ]
+    assert all(line.keys() - {"log_level", "exc_info"} <= ALLOWED for line in lines)
+
+
+async def _said(lines: list[Any], event: str) -> bool:
+    return any(line["event"] == event for line in lines)
 
 
 async def test_a_dead_server_is_unavailable_and_comes_back(
@@ -238,7 +260,9 @@ async def test_an_emptied_server_takes_appends_again_and_no_old_position(
     partition = places[0].partition
     await reader.read(TOPIC, partition)
     await own.redis.flushall()
-    again = await own.log.append_many(messages(20, keys=1))
+    with capture_logs() as lines:
+        again = await own.log.append_many(messages(20, keys=1))
+    assert lines == [{"event": "eventlog.topic_lost", "topic": TOPIC, "log_level": "error"}]
     assert again[0].position > places[-1].position
     with pytest.raises(PositionLost):
         await reader.read(TOPIC, partition, after=places[2].position)
