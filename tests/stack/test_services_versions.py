@@ -300,6 +300,16 @@ async def test_what_banyan_apply_writes_keeps_its_stamps_and_leaves_no_event(
     assert await owner.fetch("select from partner_ops.outbox") == []
 
 
+async def test_the_owner_under_the_mark_applies(owner: asyncpg.Connection) -> None:
+    await owner.execute("set banyan.apply = 'on'")
+    await owner.execute("update partner_ops.stock_level set row_version = 40")
+    found = await owner.fetch("select distinct row_version, origin from partner_ops.stock_level")
+    assert [tuple(row) for row in found] == [(40, "legacy")]
+    await owner.execute("delete from partner_ops.stock_level")
+    assert await owner.fetch(GRAVE) == []
+    assert await owner.fetch("select from partner_ops.outbox") == []
+
+
 async def test_the_mark_alone_makes_no_apply(request_: asyncpg.Connection) -> None:
     await request_.execute("set banyan.apply = 'on'")
     row = await request_.fetchrow(
