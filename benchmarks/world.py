@@ -59,15 +59,23 @@ class GatewayProcess:
 
 @contextmanager
 def gateway(
-    stack: Stack, folder: Path, *, name: str, flags: FlagSet | None = None
+    stack: Stack,
+    folder: Path,
+    *,
+    name: str,
+    flags: FlagSet | None = None,
+    redis_number: int | None = None,
 ) -> Iterator[GatewayProcess]:
-    """A gateway in the sandbox's world. With `flags` it has these for good and hears of no others."""
+    """A gateway in the sandbox's world. With `flags` it has these for good and hears of no others; it takes writes then only
+    with a Redis database of its own, for its event log, by number."""
     port = _free_port()
     environment = {**inherited_environment(), **stack.environment}
     environment["FLAGS_SNAPSHOT_FILE"] = str(folder / f"{name}.snapshot.json")
     environment["KILL_SWITCH_FILE"] = str(folder / f"{name}.panic")
     if flags is not None:
         environment.pop("REDIS_URL", None)
+        if redis_number is not None:
+            environment["REDIS_URL"] = f"{stack.redis}/{redis_number}"
         environment["FLAGS_FILE"] = str(folder / f"{name}.flags.json")
         Path(environment["FLAGS_FILE"]).write_text(json.dumps(write_flag_set(flags)))
     with (folder / f"{name}.log").open("wb") as log:

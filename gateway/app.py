@@ -9,10 +9,12 @@ from gateway.legacy_side import LEGACY, LegacySide
 from gateway.limits import BURST_SECONDS, Limits
 from gateway.metrics import Metrics
 from gateway.overload import Overload
+from gateway.pins import Pins
 from gateway.read import Reader
 from gateway.server import Gateway
 from gateway.service_side import ServiceSide, owners
 from gateway.user import user_of
+from gateway.write_path import WritePath
 from routes import resources
 from routes.openapi import document
 from runtime.accesslog import AccessLog
@@ -58,7 +60,14 @@ def create_app(settings: Settings) -> Gateway:
         ),
         unrepresentable=lambda entity, column: metrics.unrepresentable.inc(entity, column),
     )
-    flags = FlagFeed.of(settings)
+    reader = Reader(legacy_side, service_side, cursor_key)
+    pins = Pins()
+    write_path = None
+    if settings.control_database_url is not None and settings.redis_url is not None:
+        write_path = WritePath(settings, metrics, legacy_side, owner, reader, pins)
+    flags = FlagFeed.of(
+        settings, before=None if write_path is None else write_path.pinfeed.catch_up
+    )
     revocations = RevocationFeed.of(settings)
     deps = Deps(
         settings=settings,
@@ -66,8 +75,10 @@ def create_app(settings: Settings) -> Gateway:
             settings, issuer_keys(settings, keys), derive=user_of, revoked=revocations
         ),
         flags=flags,
-        reader=Reader(legacy_side, service_side, cursor_key),
+        reader=reader,
         services=owner,
+        writes=None if write_path is None else write_path.rows,
+        pins=pins,
         limits=Limits(settings, metrics),
         overload=Overload(),
         records=AccessLog(settings.access_log_folder, "gateway"),
@@ -91,4 +102,5 @@ def create_app(settings: Settings) -> Gateway:
         lambda: revocations.staleness_seconds,
         across=max,
     )
-    return Gateway(deps, feeds=(flags, revocations), upstreams=(legacy, keys, *services.values()))
+    feeds = (flags, revocations) if write_path is None else (write_path, flags, revocations)
+    return Gateway(deps, feeds=feeds, upstreams=(legacy, keys, *services.values()))

@@ -15,7 +15,7 @@ from gateway.deps import Deps
 from gateway.edge.body import ClientGone
 from gateway.edge.connection import ClientConnection
 from gateway.edge.request import Request
-from gateway.errors import EXPECTED, code_of, extra_headers
+from gateway.errors import EXPECTED, code_of, extra_headers, outcome_of
 from gateway.facts import Facts
 from gateway.pipeline import PLAIN, Forward, Instead, handle
 from gateway.response import NO_STORE, Header, Response, encode_head, encode_lines
@@ -151,10 +151,18 @@ class Call:
         """Answer with the problem that this error is."""
         if isinstance(error, Unclear):
             self._client.keep = False
-        errors = error.errors if isinstance(error, Refused) else ()
-        self._problem(code_of(error), extra_headers(error), errors)
+        refused = error if isinstance(error, Refused) else None
+        self._problem(
+            code_of(error),
+            extra_headers(error),
+            () if refused is None else refused.errors,
+            None if refused is None else refused.legal,
+            outcome_of(error),
+        )
 
-    def _problem(self, code: str, extra: Any = (), errors: Any = ()) -> None:
+    def _problem(
+        self, code: str, extra: Any = (), errors: Any = (), legal: Any = None, outcome: str = ""
+    ) -> None:
         self.facts.code = code
         status = PROBLEMS[code].status
         if status == 503 and not extra:
@@ -162,7 +170,9 @@ class Call:
         self.respond(
             Response(
                 status=status,
-                body=problem_body(code, self.facts.correlation_id, errors),
+                body=problem_body(
+                    code, self.facts.correlation_id, errors, legal=legal, outcome=outcome
+                ),
                 content_type=MEDIA_TYPE,
                 headers=(NO_STORE, *extra),
             )

@@ -1,5 +1,6 @@
 """What a call needs, put together once by the composition root."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -8,8 +9,10 @@ from gateway.alarm import Alarm
 from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.overload import Overload
+from gateway.pins import Pins
 from gateway.plans import Plans
 from gateway.read import Reader
+from gateway.row_write import RowWrites
 from gateway.tally import Tally
 from gateway.user import User
 from runtime.accesslog import AccessLog
@@ -44,6 +47,8 @@ class Running:
 
     calls: set[object] = field(default_factory=set)
     """Requests that are being answered."""
+    writes: set[asyncio.Task[object]] = field(default_factory=set)
+    """What is finished even if nobody waits for it any more."""
     draining: bool = False
     """The process was asked to stop."""
 
@@ -58,6 +63,9 @@ class Deps:
     reader: Reader
     services: dict[str, Upstream]
     """Who owns a resource, by the resource's path."""
+    writes: RowWrites | None = None
+    """None: this process takes no writes."""
+    pins: Pins = field(default_factory=Pins)
     plans: Plans = field(default_factory=Plans)
     limits: Limits
     overload: Overload

@@ -5,11 +5,18 @@ Disagreement        the two sides cannot be put together: one of them answered s
 UpstreamError       runtime.upstream.errors: unreachable, busy, left alone, too slow, broken
 KeysUnavailable     runtime.jwks: no token can be judged
 TooManyTokens       runtime.identity: too many bad tokens arrive to judge another one
+WriteFailed         gateway.written_row: the authority could not be reached or did not answer
+NotAnnounced        gateway.announcer: neither the mirror stream nor the disk takes the intent
+StoreUnavailable    gateway.repeat_store: the control database does not answer
 """
 
 import math
 from collections.abc import Mapping
 
+from gateway.announcer import NotAnnounced
+from gateway.disagreement import Disagreement
+from gateway.repeat_store import StoreUnavailable
+from gateway.written_row import Problem, WriteFailed
 from routes.problem import PROBLEMS
 from routes.refused import MethodNotAllowed, NoSuchMethod, RateLimited, Refused
 from runtime.identity import TooManyTokens
@@ -23,11 +30,6 @@ from runtime.upstream.errors import (
     UpstreamUnreachable,
 )
 
-
-class Disagreement(Exception):
-    """An upstream's answer breaks what both sides promise (order, shape); answering would show wrong rows."""
-
-
 _CODES: Mapping[type[Exception], str] = {
     UpstreamUnreachable: "upstream_unreachable",
     UpstreamBusy: "upstream_busy",
@@ -37,9 +39,20 @@ _CODES: Mapping[type[Exception], str] = {
     Disagreement: "upstream_broke",
     KeysUnavailable: "upstream_unreachable",
     TooManyTokens: "overloaded",
+    NotAnnounced: "not_announced",
+    StoreUnavailable: "not_announced",
 }
 
-EXPECTED = (Refused, Disagreement, UpstreamError, KeysUnavailable, TooManyTokens)
+EXPECTED = (
+    Refused,
+    Disagreement,
+    UpstreamError,
+    KeysUnavailable,
+    TooManyTokens,
+    WriteFailed,
+    NotAnnounced,
+    StoreUnavailable,
+)
 """Everything else is our mistake, and logged as one."""
 
 RETRY_AFTER_SECONDS = b"1"
@@ -47,7 +60,18 @@ RETRY_AFTER_SECONDS = b"1"
 
 def code_of(error: Exception) -> str:
     """The problem code of an error; `internal` for what nobody foresaw."""
-    return error.code if isinstance(error, Refused) else _CODES.get(type(error), "internal")
+    if isinstance(error, WriteFailed):
+        return code_of(error.cause)
+    if isinstance(error, Refused | Problem):
+        return error.code
+    return _CODES.get(type(error), "internal")
+
+
+def outcome_of(error: Exception) -> str:
+    """What became of a write that failed; empty for what is no write, or was plainly refused."""
+    if isinstance(error, WriteFailed):
+        return error.outcome.value
+    return "not_applied" if isinstance(error, NotAnnounced | StoreUnavailable) else ""
 
 
 def extra_headers(error: Exception) -> list[tuple[bytes, bytes]]:
@@ -59,6 +83,6 @@ def extra_headers(error: Exception) -> list[tuple[bytes, bytes]]:
         return [(b"allow", error.allowed.encode())]
     if code == "unauthenticated":
         return [(b"www-authenticate", b"Bearer")]
-    if PROBLEMS[code].status == 503:
+    if PROBLEMS[code].status == 503 or code == "idempotency_in_flight":
         return [(b"retry-after", RETRY_AFTER_SECONDS)]
     return []

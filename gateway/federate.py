@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.legacy_side import key_of
 from gateway.order import Rank, position, rank
 from gateway.page import Page

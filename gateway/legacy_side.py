@@ -1,15 +1,15 @@
 """Reads from legacy: PostgREST asked as the user, answers turned into v2's words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import msgspec
 
 from catalog.asset import Asset
 from gateway.caller import Caller
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.page import Item, Page
-from gateway.postgrest import ORIGIN, item_target, list_target, stamp_column
+from gateway.postgrest import ORIGIN, item_target, list_target, made_by_target, stamp_column
 from gateway.rows import Row, Translation, decode_rows, text_of
 from routes.etag import etag
 from routes.key import Key
@@ -18,6 +18,7 @@ from routes.refused import Forbidden, Unauthenticated
 from routes.resource import Resource
 from runtime.ratelimit import Budget
 from runtime.upstream.errors import UpstreamBroke, UpstreamBusy, UpstreamUnreachable
+from runtime.upstream.exchange import Header
 from runtime.upstream.reply import Reply
 from runtime.upstream.upstream import Upstream
 
@@ -72,7 +73,23 @@ class LegacySide:
         """The row if the user may see it. Raises as `page` does."""
         columns = resource.columns(staff=caller.staff)
         reply = await self._get(item_target(resource.asset, key, columns), caller)
+        return self.translated(resource, reply, caller)
+
+    async def made_by(
+        self, resource: Resource, correlation_id: str, caller: Caller
+    ) -> tuple[Item, Row] | None:
+        """The row that this user's request with the correlation id made. Raises as `page` does."""
+        columns = resource.columns(staff=caller.staff)
+        reply = await self._get(made_by_target(resource.asset, correlation_id, columns), caller)
+        return self.translated(resource, reply, caller)
+
+    def translated(
+        self, resource: Resource, reply: Reply, caller: Caller
+    ) -> tuple[Item, Row] | None:
+        """The one row of an answer, if there is one. Raises Disagreement for several, and for what is no row."""
         rows = decode_rows(reply.body)
+        if len(rows) > 1:
+            raise Disagreement
         if not rows:
             return None
         try:
@@ -83,6 +100,26 @@ class LegacySide:
         except (KeyError, ValueError):
             raise Disagreement from None
         return Item(body=msgspec.json.encode(row), etag=tag), row
+
+    async def send(
+        self,
+        method: str,
+        target: bytes,
+        caller: Caller,
+        headers: Iterable[Header],
+        body: bytes,
+        *,
+        deadline: float,
+    ) -> Reply:
+        """A write as the user, whatever is answered. Raises UpstreamError."""
+        if self._budget.take():
+            raise UpstreamBusy(self._upstream.name)
+        sent = [*caller.headers(), (b"apikey", self._apikey), *headers]
+        return await self._upstream.fetch(method, target, sent, body, deadline=deadline)
+
+    def refusal(self, status: int) -> Exception:
+        """What a status means that is neither a row nor a refusal of the write."""
+        return _refusal(status, self._upstream.name)
 
     async def _get(self, target: bytes, caller: Caller, *, count: bool = False) -> Reply:
         if self._budget.take():

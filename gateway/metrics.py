@@ -61,6 +61,18 @@ class Metrics:
         self.retries = self._counter(
             "banyan_retries_total", "Requests sent a second time", "upstream"
         )
+        self.writes = self._counter(
+            "banyan_writes_total",
+            "Writes by the side that took them and what became of them",
+            "entity",
+            "authority",
+            "outcome",
+        )
+        self.unkeyed_writes = self._counter(
+            "banyan_unkeyed_creates_total",
+            "New rows without an idempotency key: a repeat of such a request makes another one",
+            "entity",
+        )
         self.rate_limited = self._counter(
             "banyan_rate_limited_total", "Requests over a limit: user, partner, legacy", "scope"
         )

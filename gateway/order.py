@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from catalog.column import Type
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.rows import Row, text_of
 from routes.cursor import Position
 from routes.query import Sort

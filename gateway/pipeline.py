@@ -4,6 +4,7 @@ What can be decided at once is: a request whose answer one service gives alone b
 rest becomes a coroutine that ends in a `Response` or, once the caller is known, in a `Forward`.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -13,16 +14,20 @@ import orjson
 from catalog.column import Column
 from catalog.stage import Side
 from gateway import ofrep
+from gateway.announcer import NotAnnounced
 from gateway.caller import Caller
 from gateway.credentials import SERVICE_KEY, user_token
 from gateway.deps import Deps
 from gateway.edge.request import Request
+from gateway.errors import EXPECTED
 from gateway.facts import Facts
 from gateway.metrics import CONTENT_TYPE
+from gateway.pinned import pinned_item, pinned_list
 from gateway.plan import Read, SplitRead, plan_partitions
 from gateway.plans import whole_plan
 from gateway.read import Answer
 from gateway.response import NO_STORE, Header, Response
+from gateway.row_write import RowRequest, sole
 from gateway.user import User
 from routes.asked import Asked, AskedItem, AskedList, read_asked
 from routes.key import parse_key, write_key
@@ -41,10 +46,12 @@ from routes.value import ValueRefused
 from runtime.accessrecord import many, resource_tag
 from runtime.flagsnapshot import Snapshot
 from runtime.identity import TokenRefused
-from runtime.upstream.errors import UpstreamError
+from runtime.tasks import spawn
+from runtime.upstream.errors import UpstreamBusy, UpstreamError
 from runtime.upstream.upstream import Upstream
 
 LARGEST_OFREP_BODY: Final = 64 * 1024
+LARGEST_WRITE: Final = 1024 * 1024
 
 
 Instead = Callable[[UpstreamError | None], Coroutine[Any, Any, Response]]
@@ -78,7 +85,7 @@ def handle(request: Request, facts: Facts, deps: Deps) -> Answering:
     facts.route, facts.entity = found.pattern, found.entity
     facts.single = found.item is not None
     if request.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed
+        return _write(request, found, facts, deps)
     token = identify(request, deps)
     user = deps.verifier.remembered(token)
     if user is None:
@@ -105,6 +112,10 @@ def _resource(
     facts.stage, plan = planned.stage, planned.plan
     if found.item is not None:
         facts.resource = _tag(found, deps)
+    if deps.pins.open:
+        sides = deps.pins.sides(_pin_tag(user, deps), found.resource.asset.flag_entity)
+        if sides:
+            return _pinned(request, user, found, facts, deps)
     if plan is not None and plan.side is _SERVICE and (facts.single or not plan.federated):
         facts.side = _SERVICE_WORD
         return _forward(plan, request, user, found, facts, deps)
@@ -113,6 +124,113 @@ def _resource(
 
 _SERVICE: Final = Side.SERVICE
 _SERVICE_WORD: Final = Side.SERVICE.value
+
+
+# --- writes
+
+
+def _write(request: Request, found: Match, facts: Facts, deps: Deps) -> Answering:
+    """A POST, PATCH or DELETE of a row."""
+    methods = found.resource.writes.methods
+    on_item = found.item is not None
+    if request.method not in methods or (request.method != "POST") is not on_item:
+        raise MethodNotAllowed(_allowed(found))
+    return _written(request, identify(request, deps), found, facts, deps)
+
+
+def _allowed(found: Match) -> str:
+    """The methods of a path, for the header."""
+    writing = [
+        method
+        for method in ("POST", "PATCH", "DELETE")
+        if method in found.resource.writes.methods
+        and (method != "POST") is (found.item is not None)
+    ]
+    return ", ".join(("GET", "HEAD", *writing))
+
+
+async def _written(
+    request: Request, token: bytes, found: Match, facts: Facts, deps: Deps
+) -> Response:
+    facts.user = user = deps.verifier.remembered(token) or await verified(token, deps)
+    deps.limits.take(user)
+    if deps.writes is None:
+        raise NotAnnounced
+    body = b"" if request.body is None else await request.body.read(LARGEST_WRITE)
+    snapshot = deps.flags.current
+    facts.flags = snapshot.version
+    asked = RowRequest(
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        found=found,
+        body=body,
+        content_type=sole(request.all(b"content-type")),
+        idempotency_keys=request.all(b"idempotency-key"),
+        if_match=b", ".join(request.all(b"if-match")) or None,
+    )
+    caller = _caller(request, user, facts)
+    read = plan_for(found.resource, user, snapshot, None)
+    return await _finished(deps.writes.write(asked, caller, snapshot, read, facts), deps)
+
+
+async def _finished(writing: Coroutine[Any, Any, Response], deps: Deps) -> Response:
+    """What is once begun is finished, even if the caller leaves (http-rules section 4)."""
+    task = spawn(_outcome(writing), name="gateway.write")
+    deps.running.writes.add(task)
+    task.add_done_callback(deps.running.writes.discard)
+    answer = await asyncio.shield(task)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def _outcome(writing: Coroutine[Any, Any, Response]) -> Response | Exception:
+    """A refusal is no death of a task: it is told, if anybody is still there."""
+    try:
+        return await writing
+    except EXPECTED as error:
+        return error
+
+
+# --- a user's own writes that are not on both sides yet
+
+
+def _pin_tag(user: User, deps: Deps) -> str:
+    if not user.tag:
+        user.tag = resource_tag(deps.record_key, "user", user.identity.sub)
+    return user.tag
+
+
+async def _pinned(
+    request: Request, user: User, found: Match, facts: Facts, deps: Deps
+) -> Response | Forward:
+    """The read of a user with pins: from the side that has them, or a moment later, when both have."""
+    asked, caller = _asked(request, user, found, facts, deps)
+    query = asked.query if isinstance(asked, AskedList) else None
+    entity, tag = found.resource.asset.flag_entity, _pin_tag(user, deps)
+    ends = deps.clock() + PINNED_SECONDS
+    while True:
+        snapshot = deps.flags.current
+        plan: Read | SplitRead | None = plan_for(found.resource, user, snapshot, query)
+        assert plan is not None  # noqa: S101 - there is always one
+        sides = deps.pins.sides(tag, entity)
+        if sides and isinstance(asked, AskedItem):
+            row = deps.pins.of_row(tag, found.resource.asset, asked.key)
+            plan = pinned_item(plan, sides, row, found.resource)
+        elif sides:
+            backfilled = snapshot.state(found.entity).backfilled
+            plan = pinned_list(plan, sides, found.resource, backfilled=backfilled)
+        if plan is not None:
+            return _respond(await _read(plan, asked, request, caller, deps), facts)
+        if deps.clock() >= ends:
+            raise UpstreamBusy("mirror")
+        await asyncio.sleep(PIN_POLL_SECONDS)
+
+
+PINNED_SECONDS: Final = 2.0
+"""Longest wait for the mirror, where no single side has all of a user's own writes."""
+PIN_POLL_SECONDS: Final = 0.02
 
 
 # --- identify
@@ -248,12 +366,15 @@ def _asked(
         staff=user.identity.staff,
         cursor_key=deps.cursor_key,
     )
-    caller = Caller(
+    return asked, _caller(request, user, facts)
+
+
+def _caller(request: Request, user: User, facts: Facts) -> Caller:
+    return Caller(
         user=user,
         correlation_id=facts.correlation_id,
         traceparent=request.header(b"traceparent"),
     )
-    return asked, caller
 
 
 async def _read(

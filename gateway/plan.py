@@ -18,6 +18,9 @@ class Read:
     """A list is the service's rows plus the legacy rows whose key the service does not know (decisions.md 11)."""
     compared_with: Side | None = None
     """Asked in the background, after the answer."""
+    pinned: bool = False
+    """The side holds a write of this user's that the other one may not have: legacy answers for a row that the service does
+    not know, but never for a service that fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,16 @@ class SplitRead:
     sides: Mapping[str, Side]
     service: Read
     """How the partitions that the service answers are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """What a write does."""
+
+    authority: Side
+    """Who takes it, or refuses it; the other side follows."""
+    announced: bool
+    """There is an intent in the mirror stream before it is sent, and it pins the user until the other side has it."""
 
 
 class Planned:
@@ -81,4 +94,15 @@ def _careful(reads: set[Read]) -> Read:
         falls_back=any(read.falls_back for read in reads),
         federated=any(read.federated for read in reads),
         compared_with=compared.pop() if len(compared) == 1 else None,
+    )
+
+
+def plan_write(stage: Stage, *, ceiling: Stage) -> Write:
+    """The write of one user. `ceiling` is the entity's: from `dual_write` on its mirror runs, and then writes of users whom
+    their stage leaves with legacy are announced, too, since that stage may change at any moment."""
+    meaning = stage.meaning
+    mirror_runs = ceiling.rank >= Stage.DUAL_WRITE.rank
+    by_legacy = meaning.writes is Side.LEGACY
+    return Write(
+        authority=meaning.writes, announced=meaning.mirrored or (by_legacy and mirror_runs)
     )

@@ -12,6 +12,7 @@ from catalog.column import Column, Kept, Merge
 from catalog.transform import preimage
 from gateway.rows import hidden_part
 from routes.cursor import Position
+from routes.etag import stamp_of
 from routes.key import Key
 from routes.query import Filter, ListQuery, Op, Sort
 
@@ -32,11 +33,48 @@ def list_target(query: ListQuery, columns: Sequence[Kept], *, limit: int) -> byt
 def item_target(asset: Asset, key: Key, columns: Sequence[Kept]) -> bytes:
     """Path and query of one row, with what its entity tag needs."""
     parts = [f"select={select(columns)},{ORIGIN}:origin"]
-    parts += [
+    return _target(asset, [*parts, *_key_filters(asset, key), "limit=1"])
+
+
+def created_target(asset: Asset, columns: Sequence[Kept]) -> bytes:
+    """Where a new row is posted, and how it is asked for back."""
+    return _target(asset, [f"select={select(columns)},{ORIGIN}:origin"])
+
+
+def changed_target(asset: Asset, key: Key, columns: Sequence[Kept], etag: str) -> bytes:
+    """One row in the version of this entity tag."""
+    shown = f"select={select(columns)},{ORIGIN}:origin"
+    return _target(asset, [shown, *_key_filters(asset, key), *_version_filters(etag)])
+
+
+def removed_target(asset: Asset, key: Key, etag: str) -> bytes:
+    """One row, in the version of this entity tag if there is one."""
+    shown = f"select={','.join(column.source for column in asset.key_columns)}"
+    return _target(asset, [shown, *_key_filters(asset, key), *_version_filters(etag)])
+
+
+def made_by_target(asset: Asset, correlation_id: str, columns: Sequence[Kept]) -> bytes:
+    """The rows that a request with this correlation id made."""
+    shown = f"select={select(columns)},{ORIGIN}:origin"
+    return _target(
+        asset,
+        [shown, f"correlation_id=eq.{_encode(correlation_id)}", "row_version=eq.1", "limit=2"],
+    )
+
+
+def _key_filters(asset: Asset, key: Key) -> list[str]:
+    return [
         f"{column.source}=eq.{_encode(text)}"
         for column, text in zip(asset.key_columns, key, strict=True)
     ]
-    return _target(asset, [*parts, "limit=1"])
+
+
+def _version_filters(etag: str) -> list[str]:
+    version = stamp_of(etag) if etag else None
+    if version is None:
+        return []
+    stamp, origin = version
+    return [f"updated_at=eq.{_encode(stamp)}", f"origin=eq.{_encode(origin)}"]
 
 
 def stamp_column(asset: Asset) -> str:

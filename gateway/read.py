@@ -89,7 +89,7 @@ class Reader:
         try:
             reply = await self._services.get(resource, path, b"", caller, extra)
         except UpstreamError as error:
-            if not plan.falls_back:
+            if not plan.falls_back or plan.pinned:
                 raise
             return await self.item_instead(resource, key, caller, if_none_match, error)
         if reply.status != 404:
@@ -145,7 +145,7 @@ class Reader:
                 return await self._federated_page(query, caller, count=count)
             return await self._service_page(query, raw, caller, count=count)
         except UpstreamError as error:
-            if not by_service.falls_back or error.upstream == LEGACY:
+            if not by_service.falls_back or by_service.pinned or error.upstream == LEGACY:
                 raise
             return await self.page_instead(query, caller, error, count=count)
 

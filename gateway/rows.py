@@ -12,7 +12,7 @@ import msgspec
 
 from catalog.column import Column, Kept, Merge
 from catalog.conversion import ConversionError
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 
 Row = dict[str, msgspec.Raw]
 """A row in v2's words: field -> the raw JSON of its value."""

@@ -110,6 +110,9 @@ class Gateway:
     async def stop(self) -> None:
         self.clients.stop()
         self.deps.overload.stop()
+        if self.deps.running.writes:
+            # Their callers are gone; each has a deadline of its own.
+            await asyncio.wait(self.deps.running.writes)
         for feed in self._feeds:
             await feed.stop()
         for one in self._upstreams:

@@ -7,7 +7,7 @@ import msgspec
 
 from catalog.service import Service
 from gateway.caller import Caller
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.page import Page
 from gateway.rows import Row
 from routes import resources

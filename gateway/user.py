@@ -25,6 +25,7 @@ class User:
         "partner_budget",
         "plans",
         "record",
+        "tag",
         "token",
         "wire",
     )
@@ -52,6 +53,8 @@ class User:
         self.partner_budget: Budget | None = None
         self.budgets_since = 0
         """As of which generation of limits."""
+        self.tag = ""
+        """What stands for the user in pins, once it was asked for."""
         self.plans: dict[str, Planned] = {}
         """What gateway.plans remembers, by the resource's path."""
         self.wire = (

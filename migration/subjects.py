@@ -17,7 +17,7 @@ from migration.postgres_store import answered
 from migration.store import Change
 
 ENTITY = "submissions"
-SERVICES = (Service.SCHEDULING, Service.DIAGNOSTICS, Service.CARE_PLANS)
+SERVICES = (Service.SCHEDULING, Service.DIAGNOSTICS, Service.CARE_PLANS, Service.COMPLIANCE)
 """Whose rows belong to a submission."""
 
 

@@ -26,3 +26,11 @@ def matches(header: str, tag: str) -> bool:
 def strongly_matches(header: str, tag: str) -> bool:
     """Whether an If-Match value names this tag (strong comparison, RFC 9110 section 13.1.1)."""
     return header.strip() == "*" or tag in (part.strip() for part in header.split(","))
+
+
+def stamp_of(tag: str) -> tuple[str, str] | None:
+    """The instant and the origin that `etag` made this tag of; None for a tag of another form (of a stamp that is no date)."""
+    micros, _, origin = tag.strip('"').partition(".")
+    if not micros.lstrip("-").isdigit():
+        return None
+    return (_EPOCH + int(micros) * datetime.resolution).isoformat(), origin

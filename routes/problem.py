@@ -244,6 +244,12 @@ _PROBLEMS = (
         detail="The answering system cannot store anything more; nothing was applied.",
     ),
     Problem(
+        code="not_announced",
+        status=503,
+        title="Unavailable",
+        detail="The write cannot be announced to the other side, so it was not made. Try again after `Retry-After` seconds.",
+    ),
+    Problem(
         code="not_recorded",
         status=503,
         title="Unavailable",

@@ -11,7 +11,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -87,8 +87,10 @@ class DocumentFeed(Generic[D]):
         poll_seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         on_death: Callable[[BaseException], None] | None = None,
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        """`name` begins the names of log events and tasks; `invalid` is what `read` raises."""
+        """`name` begins the names of log events and tasks; `invalid` is what `read` raises; `before` is awaited each time before
+        another document takes the place of the current one."""
         self.counts = Counts()
         self._name = name
         self._log = structlog.get_logger(name)
@@ -99,6 +101,7 @@ class DocumentFeed(Generic[D]):
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._on_death = on_death
+        self._before = before
         self._confirmed_at = clock()
         self._connected = True
         self._refused = b""
@@ -208,7 +211,7 @@ class DocumentFeed(Generic[D]):
                     self._tell_back()
                 elif message["type"] == "message":
                     self.counts.pushes += 1
-                    self.offer(message["data"], Source.PUSH)
+                    await self._take(message["data"], Source.PUSH)
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
@@ -235,7 +238,12 @@ class DocumentFeed(Generic[D]):
             return
         wire = _bytes(await self._redis.get(self._place.key))
         if wire is not None:
-            self.offer(wire, Source.POLL)
+            await self._take(wire, Source.POLL)
+
+    async def _take(self, wire: bytes, source: Source) -> None:
+        if self._before is not None and wire not in (self._wire, self._refused):
+            await self._before()
+        self.offer(wire, source)
 
     def offer(self, wire: bytes, source: Source) -> bool:
         """Take a document from a live source if it is valid and newer; whether it was taken."""

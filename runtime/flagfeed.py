@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ class FlagFeed(DocumentFeed[Snapshot]):
         poll_seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         on_death: Callable[[BaseException], None] | None = None,
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         super().__init__(
             name="flags",
@@ -41,6 +42,7 @@ class FlagFeed(DocumentFeed[Snapshot]):
             poll_seconds=poll_seconds,
             clock=clock,
             on_death=on_death,
+            before=before,
         )
         self._flags_file = flags_file
         self._kill_switch_file = kill_switch_file
@@ -48,7 +50,11 @@ class FlagFeed(DocumentFeed[Snapshot]):
 
     @classmethod
     def of(
-        cls, settings: Settings, *, on_death: Callable[[BaseException], None] | None = None
+        cls,
+        settings: Settings,
+        *,
+        on_death: Callable[[BaseException], None] | None = None,
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> "FlagFeed":
         """The feed that a process with these settings has."""
         secret = settings.redis_url
@@ -59,6 +65,7 @@ class FlagFeed(DocumentFeed[Snapshot]):
             kill_switch_file=settings.kill_switch_file,
             poll_seconds=settings.flags_poll_seconds,
             on_death=on_death,
+            before=before,
         )
 
     @override

@@ -47,13 +47,32 @@ class Migration:
 async def create_pool(
     dsn: str, *, name: str, size: int = 10, statement_timeout_seconds: float = 10.0
 ) -> asyncpg.Pool:
-    """A pool whose connections carry the process's name and end a statement after its timeout.
+    """A pool that is connected. Its connections carry the process's name and end a statement after its timeout.
 
     Error texts of the server may hold row values: the server is asked for terse ones, and callers log SQLSTATE only.
     """
-    return await asyncpg.create_pool(
+    pool = pool_for(
+        dsn, name=name, size=size, statement_timeout_seconds=statement_timeout_seconds, ready=1
+    )
+    await pool
+    return pool
+
+
+def pool_for(
+    dsn: str,
+    *,
+    name: str,
+    size: int = 10,
+    statement_timeout_seconds: float = 10.0,
+    ready: int = 0,
+) -> asyncpg.Pool:
+    """`create_pool` before it is awaited; with no connection `ready` it begins without the database, too.
+
+    Call it where it is awaited: a pool belongs to the event loop that it was made in.
+    """
+    return asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=ready,
         max_size=size,
         command_timeout=statement_timeout_seconds + 1,
         server_settings={

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     write_deadline_seconds: float = Field(
         10.0, gt=0, description="Total time of one write, and of each of its statements"
     )
+    legacy_statement_seconds: float = Field(
+        8.0, gt=0, description="`statement_timeout` of Supabase's API roles"
+    )
     connect_seconds: float = Field(
         2.0, gt=0, description="Longest time for an upstream connection to be made, TLS included"
     )
@@ -173,6 +176,12 @@ class Settings(BaseSettings):
     )
     legacy_requests_per_second: float = Field(
         500.0, gt=0, description="Requests to Supabase per process, of its budget for users"
+    )
+
+    # --- the mirror
+    spool_folder: Path = Field(
+        Path(".run/spool"),
+        description="Where a gateway keeps what it announces while the event log cannot be reached",
     )
 
     # --- the PHI access record

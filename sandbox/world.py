@@ -241,6 +241,7 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         "USER_REQUESTS_PER_SECOND": str(settings.user_requests_per_second * 1000),
         "PARTNER_REQUESTS_PER_SECOND": str(settings.partner_requests_per_second * 1000),
         "LEGACY_REQUESTS_PER_SECOND": str(settings.legacy_requests_per_second * 1000),
+        "SPOOL_FOLDER": str(run / "data" / "spool"),
         "FLAGS_SNAPSHOT_FILE": str(run / "flags.snapshot.json"),
         "KILL_SWITCH_FILE": str(run / "panic"),
     }

@@ -179,12 +179,23 @@ async def test_what_is_not_yours_is_not_there(
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_other_methods(
     world: Stack, client: httpx.AsyncClient, url: str, method: str
 ) -> None:
     answer = await client.request(method, f"{url}/v2/lab-orders", headers=bearer(world))
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+async def test_without_a_mirror_stream_nothing_is_written(
+    world: Stack, client: httpx.AsyncClient, url: str
+) -> None:
+    """These gateways have no Redis: a write could not be announced, not even to the disk."""
+    headers = {**bearer(world), "content-type": "application/json", "idempotency-key": '"k"'}
+    answer = await client.post(f"{url}/v2/lab-orders", headers=headers, content=b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_announced")
+    assert answer.json()["outcome"] == "not_applied"
+    assert answer.headers["retry-after"]
 
 
 async def test_a_body_on_get_is_ignored(world: Stack, client: httpx.AsyncClient, url: str) -> None:

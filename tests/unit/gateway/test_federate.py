@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.federate import federate
 from gateway.page import Page
 from gateway.rows import Row, text_of

@@ -3,7 +3,7 @@
 import pytest
 
 from catalog.stage import Side, Stage
-from gateway.plan import Read, SplitRead, plan_partitions, plan_read
+from gateway.plan import Read, SplitRead, plan_partitions, plan_read, plan_write
 
 pytestmark = pytest.mark.unit
 
@@ -82,3 +82,15 @@ def test_from_live_on_no_write_goes_to_legacy_first() -> None:
         assert stage.meaning.writes is expected
         assert stage.meaning.reads is expected
         assert expected.other is not expected
+
+
+@pytest.mark.parametrize("ceiling", Stage)
+@pytest.mark.parametrize("stage", Stage)
+def test_writes(stage: Stage, ceiling: Stage) -> None:
+    """The whole table of docs/architecture.md section 3, and what the running mirror adds to it (docs/decisions.md 76)."""
+    planned = plan_write(stage, ceiling=ceiling)
+    by_service = stage in (Stage.LIVE, Stage.RAMP_DOWN, Stage.COMPLETE)
+    assert planned.authority is (Side.SERVICE if by_service else Side.LEGACY)
+    mirror_runs = ceiling not in (Stage.LEGACY, Stage.SHADOW)
+    by_table = stage in (Stage.DUAL_WRITE, Stage.LIVE, Stage.RAMP_DOWN)
+    assert planned.announced is (by_table or (not by_service and mirror_runs))

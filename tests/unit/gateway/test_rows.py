@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from catalog import assets
-from gateway.errors import Disagreement
+from gateway.disagreement import Disagreement
 from gateway.order import position, rank
 from gateway.postgrest import select
 from gateway.rows import Translation, decode_rows, encode_list, text_of

@@ -1,0 +1,140 @@
+"""`PinFeed`: reads the mirror stream along, so that this process knows the pins that others have made.
+
+A pin is in the stream before its write is sent, and this process reads the stream to its end before it takes a new
+version of the flags: so no flip is ever seen before the pins that it endangers (docs/decisions.md 29).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import structlog
+
+from catalog.stage import Side
+from gateway.pins import Pins
+from runtime.eventlog.errors import EventLogError, PositionLost
+from runtime.eventlog.protocol import BEGINNING, EventLog, Position
+from runtime.intent import TOPIC, Intent, NotSaid, decode
+from runtime.tasks import spawn, stop
+
+log = structlog.get_logger("pins")
+
+_AT_ONCE = 500
+_WAIT_SECONDS = 1.0
+_AGAIN_SECONDS = 0.2
+CATCH_UP_SECONDS = 1.0
+
+
+class PinFeed:
+    """Start it before the flags, and let them ask `catch_up` before each swap."""
+
+    def __init__(self, events: EventLog, pool: Callable[[], asyncpg.Pool], pins: Pins) -> None:
+        self._log = events
+        self._pool = pool
+        self._pins = pins
+        self._read: list[Position] = []
+        self._tasks: list[Any] = []
+        self.behind = False
+        """The stream could not be read to its end lately."""
+
+    async def start(self) -> None:
+        """Knows the open pins, and goes on reading. Without the stream it starts all the same, and says so."""
+        try:
+            await self._begin()
+        except (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.behind = True
+            log.warning("pins.not_read", exc_info=error)
+        self._tasks.append(spawn(self._follow_always(), name="pins.follow"))
+
+    async def stop(self) -> None:
+        await stop(*self._tasks)
+        self._tasks.clear()
+
+    async def catch_up(self) -> bool:
+        """Read to the end that the stream has now; False if it could not be reached in time."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                if not self._read:
+                    await self._begin()
+                ends = await self._log.end(TOPIC)
+                await asyncio.gather(
+                    *(self._read_to(partition, end) for partition, end in enumerate(ends))
+                )
+        except (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.behind = True
+            log.warning("pins.not_read", exc_info=error)
+            return False
+        self.behind = False
+        return True
+
+    async def _begin(self) -> None:
+        """First where the stream ends now, then what the worker has taken from it and not settled, then the stream's rest:
+        nothing falls between."""
+        count = await self._log.create(TOPIC)
+        for row in await self._pool().fetch(_OPEN):
+            self._pins.hear(_intent(row))
+        self._read = [BEGINNING] * count
+
+    async def _read_to(self, partition: int, end: Position) -> None:
+        while self._read[partition] < end:
+            await self._read_some(partition, wait_seconds=0.0)
+
+    async def _read_some(self, partition: int, *, wait_seconds: float) -> None:
+        """Two may read one partition at a time: whoever comes second has nothing new to say."""
+        try:
+            entries = await self._log.read(
+                TOPIC,
+                partition,
+                after=self._read[partition],
+                limit=_AT_ONCE,
+                wait_seconds=wait_seconds,
+            )
+        except PositionLost:
+            # Trimmed away means settled: what is left is what counts.
+            self._read[partition] = BEGINNING
+            return
+        for entry in entries:
+            if entry.position <= self._read[partition]:
+                continue
+            try:
+                self._pins.hear(decode(entry.value))
+            except NotSaid:
+                log.warning("pins.unknown_entry")
+            self._read[partition] = entry.position
+
+    async def _follow_always(self) -> None:
+        while True:
+            try:
+                if not self._read:
+                    await self._begin()
+                async with asyncio.TaskGroup() as group:
+                    for partition in range(len(self._read)):
+                        group.create_task(self._follow(partition))
+            except* (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self.behind = True
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _follow(self, partition: int) -> None:
+        while True:
+            await self._read_some(partition, wait_seconds=_WAIT_SECONDS)
+
+
+_OPEN = """
+select id, entity, key, authority, scope, user_tag, epoch, correlation_id from control.intents
+where outcome is distinct from 'not_applied' order by seen_at
+"""
+
+
+def _intent(row: asyncpg.Record) -> Intent:
+    return Intent(
+        id=str(row["id"]),
+        entity=row["entity"],
+        key=None if row["key"] is None else tuple(row["key"]),
+        authority=Side(row["authority"]),
+        scope=row["scope"],
+        user=row["user_tag"],
+        epoch=row["epoch"],
+        correlation_id=row["correlation_id"],
+        grace_seconds=0.0,
+    )

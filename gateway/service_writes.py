@@ -1,0 +1,101 @@
+"""Writes to a service: the caller's own words, which the service judges, with the epoch that fences a stale gateway."""
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+
+from catalog.asset import Asset
+from gateway.caller import Caller
+from gateway.service_side import refusal
+from gateway.written_row import Problem, WriteFailed, WrittenRow, failed
+from routes.key import Key
+from routes.problem import MEDIA_TYPE, PROBLEMS
+from runtime.intent import Outcome
+from runtime.upstream.errors import UpstreamBroke, UpstreamError
+from runtime.upstream.exchange import Header
+from runtime.upstream.reply import Reply
+from runtime.upstream.upstream import Upstream
+
+EPOCH = b"x-banyan-epoch"
+
+
+class ServiceWrites:
+    """By the path of the resource that a service owns."""
+
+    def __init__(self, owners: Mapping[str, Upstream], *, deadline: float) -> None:
+        self._owners = owners
+        self._deadline = deadline
+
+    async def send(
+        self,
+        owner: str,
+        method: str,
+        path: bytes,
+        caller: Caller,
+        headers: Iterable[Header],
+        body: bytes,
+        *,
+        epoch: int,
+    ) -> Reply:
+        """The service's own answer, if it is one to a write: success, or a refusal in a problem document.
+
+        Raises WriteFailed with what became of the write, and Unauthenticated.
+        """
+        upstream = self._owners[owner]
+        sent = [*caller.headers(), *headers, (EPOCH, b"%d" % epoch)]
+        try:
+            reply = await upstream.fetch(
+                method,
+                path,
+                sent,
+                body,
+                deadline=self._deadline,
+                echo=caller.correlation_id.encode(),
+            )
+        except UpstreamError as error:
+            raise failed(error) from None
+        if reply.status in (200, 201, 204):
+            return reply
+        return _refused(reply, upstream.name)
+
+
+def written(asset: Asset, reply: Reply) -> WrittenRow:
+    """The row of a successful answer."""
+    tag = (reply.header(b"etag") or b"").decode("latin-1")
+    return WrittenRow(status=reply.status, body=reply.body, etag=tag, key=_key(asset, reply))
+
+
+def _key(asset: Asset, reply: Reply) -> Key | None:
+    if not reply.body:
+        return None
+    try:
+        row = orjson.loads(reply.body)
+        return tuple(str(row[name]) for name in asset.key)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def _refused(reply: Reply, upstream: str) -> Reply:
+    """A refusal that the service words itself goes through; the rest is trouble, of which it says whether it has written."""
+    problem = _problem(reply)
+    if reply.status < 500 and reply.status != 401 and problem is not None:
+        return reply
+    if reply.status == 401:
+        raise refusal(401, upstream)
+    if problem is None:
+        raise WriteFailed(UpstreamBroke(upstream), Outcome.UNKNOWN)
+    outcome = (
+        Outcome.NOT_APPLIED if problem.get("outcome") == Outcome.NOT_APPLIED else Outcome.UNKNOWN
+    )
+    code = str(problem.get("code"))
+    raise WriteFailed(Problem(code if code in PROBLEMS else "upstream_broke"), outcome)
+
+
+def _problem(reply: Reply) -> Mapping[str, object] | None:
+    if reply.header(b"content-type") != MEDIA_TYPE:
+        return None
+    try:
+        found = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
