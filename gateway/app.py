@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> Gateway:
         reader=reader,
         services=owner,
         writes=None if write_path is None else write_path.rows,
+        operations=None if write_path is None else write_path.operations,
         pins=pins,
         limits=Limits(settings, metrics),
         overload=Overload(),

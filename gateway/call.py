@@ -17,7 +17,9 @@ from gateway.edge.connection import ClientConnection
 from gateway.edge.request import Request
 from gateway.errors import EXPECTED, code_of, extra_headers, outcome_of
 from gateway.facts import Facts
-from gateway.pipeline import PLAIN, Forward, Instead, handle
+from gateway.forward import Forward, Instead
+from gateway.pipeline import handle
+from gateway.plain_pages import PLAIN
 from gateway.response import NO_STORE, Header, Response, encode_head, encode_lines
 from gateway.service_side import refusal
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
@@ -34,7 +36,12 @@ LEFT: Final = 499
 _ROWS: Final = b"x-banyan-rows"
 _RETRIED: Final = b"x-retry-count"
 """supabase-js repeats reads by itself and says so: such a repetition is charged to the retry budget."""
-_PASSED_HEADERS: Final = frozenset({b"content-encoding", b"etag", b"preference-applied"})
+_PASSED_HEADERS: Final = frozenset(
+    {
+        *(b"content-encoding", b"etag", b"preference-applied"),
+        *(b"content-disposition", b"repr-digest", b"retry-after"),
+    }
+)
 _WANTED: Final = _PASSED_HEADERS | {b"content-type", b"content-length", _ROWS}
 _NO_STORE_LINE: Final = encode_lines((NO_STORE,))
 
@@ -52,6 +59,7 @@ class Call:
         "_held",
         "_instead",
         "_is_head",
+        "_says",
         "_sent",
         "_status",
         "_task",
@@ -80,6 +88,7 @@ class Call:
         self._upstream = ""
         self._instead: Instead | None = None
         self._task: asyncio.Task[None] | None = None
+        self._says = False
         self._held = b""
         self._status = 0
         self._sent = False
@@ -108,10 +117,12 @@ class Call:
     def _go(self, answer: "Response | Forward | Coroutine[Any, Any, Response | Forward]") -> None:
         if isinstance(answer, Forward):
             self._upstream, self._instead = answer.upstream.name, answer.instead
+            self._says = answer.says
             self._exchange = answer.upstream.begin_head(
                 "GET",
                 answer.head,
                 self,
+                deadline=answer.deadline,
                 echo=self.facts.wire_id,
                 repeated=self.request is not None and _RETRIED in self.request.headers,
             )
@@ -232,6 +243,8 @@ class Call:
 
     def _may_say(self, status: int, content_type: bytes | None) -> bool:
         """Whether the service tells the caller by itself that it refuses: in a problem document. Else we have seen to it."""
+        if self._says and 400 <= status < 500 and status != 401 and content_type == MEDIA_TYPE:
+            return True
         missing = status == 404 and self.facts.single
         instead = self._instead
         if missing and instead is not None:

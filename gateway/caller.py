@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gateway.edge.request import Request
+from gateway.facts import Facts
 from gateway.user import User
 from runtime.identity import Identity
 
@@ -34,3 +36,11 @@ class Caller:
         if self.traceparent is not None:
             headers.append((b"traceparent", self.traceparent))
         return headers
+
+
+def caller_of(request: Request, user: User, facts: Facts) -> Caller:
+    return Caller(
+        user=user,
+        correlation_id=facts.correlation_id,
+        traceparent=request.header(b"traceparent"),
+    )

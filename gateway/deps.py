@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.alarm import Alarm
 from gateway.limits import Limits
 from gateway.metrics import Metrics
+from gateway.operation_write import OperationWrites
 from gateway.overload import Overload
 from gateway.pins import Pins
 from gateway.plans import Plans
@@ -65,6 +66,7 @@ class Deps:
     """Who owns a resource, by the resource's path."""
     writes: RowWrites | None = None
     """None: this process takes no writes."""
+    operations: OperationWrites | None = None
     pins: Pins = field(default_factory=Pins)
     plans: Plans = field(default_factory=Plans)
     limits: Limits

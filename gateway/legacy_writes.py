@@ -111,7 +111,7 @@ class LegacyWrites:
         raise Conflict([FieldError(field="row", code="changed_again_and_again")])
 
     async def made_by(
-        self, resource: Resource, correlation_id: str, caller: Caller
+        self, resource: Resource, caller: Caller, correlation_id: str
     ) -> WrittenRow | None:
         """The row that an earlier attempt has made, where the authority numbers the rows. Raises Refused, WriteFailed."""
         try:

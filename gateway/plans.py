@@ -1,9 +1,11 @@
 """`Plans`: what `whole_plan` says, remembered for as long as the flag snapshot stands."""
 
+from catalog.column import Column
 from catalog.stage import Side, Stage
-from gateway.plan import Planned, Read, plan_read
+from gateway.plan import Planned, Read, SplitRead, plan_partitions, plan_read
 from gateway.user import User
 from routes.match import Match
+from routes.query import ListQuery, Op
 from routes.resource import Resource
 from runtime.flagsnapshot import Snapshot
 
@@ -48,3 +50,25 @@ def whole_plan(resource: Resource, user: User, snapshot: Snapshot) -> Read:
         backfilled=snapshot.state(entity).backfilled,
         homes_moved=moved and snapshot.highest(entity).meaning.reads is Side.SERVICE,
     )
+
+
+def plan_for(
+    resource: Resource, user: User, snapshot: Snapshot, query: ListQuery | None
+) -> Read | SplitRead:
+    """The plan of this user for any resource; `query` narrows the partitions that count. Pure."""
+    entity = resource.entity
+    if resource.asset.partition and snapshot.split_partitions(entity):
+        stages = {p: snapshot.stage(entity, user.flags, p) for p in _partitions(resource, query)}
+        return plan_partitions(stages, backfilled=snapshot.state(entity).backfilled)
+    return whole_plan(resource, user, snapshot)
+
+
+def _partitions(resource: Resource, query: ListQuery | None) -> set[str]:
+    """The partitions that can be in the answer."""
+    column = resource.asset.by_target[resource.asset.partition]
+    assert isinstance(column, Column)  # noqa: S101 - the catalog refuses another kind of partition
+    wanted = set(column.values.values())
+    for one in query.filters if query is not None else ():
+        if one.column is column and one.op in (Op.EQ, Op.IN):
+            wanted &= set(one.values)
+    return wanted or set(column.values.values())

@@ -15,8 +15,8 @@ from gateway.legacy_writes import LegacyWrites
 from gateway.plan import Read, SplitRead
 from gateway.read import Reader
 from gateway.repeat_store import Kept
-from gateway.response import Response
-from gateway.service_writes import ServiceWrites, written
+from gateway.response import JSON, Response
+from gateway.service_writes import ServiceWrites, said
 from gateway.write import Asked, Place, Sides, Writing
 from gateway.written_row import WrittenRow
 from routes.asked import asked_key, asked_parent
@@ -30,8 +30,6 @@ from routes.json_body import BodyRefused, canonical_json, read_object
 from routes.key import Key, write_key
 from routes.match import Match
 from routes.refused import (
-    Fenced,
-    IdempotencyInFlight,
     IdempotencyKeyMissing,
     InvalidBody,
     InvalidQuery,
@@ -45,9 +43,7 @@ from runtime.correlation import uuid7
 from runtime.flagsnapshot import FlagUser, Snapshot
 from runtime.repeats import Repeatable
 from runtime.upstream.exchange import Header
-from runtime.upstream.reply import Reply
 
-_JSON = b"application/json"
 _MERGE_PATCH = b"application/merge-patch+json"
 
 
@@ -101,7 +97,9 @@ class RowWrites:
         """`read` is how this user reads the resource. Raises Refused, and what `Writing.write` raises."""
         if request.query:
             raise InvalidQuery("query", "a_write_takes_none")
-        members = _members(request)
+        members: dict[str, Any] = {}
+        if request.method != "DELETE":
+            members = read_members(request, *_MEDIA_TYPES[request.method])
         idempotency_key = self._idempotency_key(request)
         writer = _writer(caller)
         key: Key | None = None
@@ -119,7 +117,7 @@ class RowWrites:
             resource=request.resource,
             key=key,
             place=place,
-            repeat=_repeatable(request, caller, members, idempotency_key),
+            repeat=repeatable(request, caller, members, idempotency_key),
             sides=self._sides(request, caller, members, writer, key, values, idempotency_key),
         )
         return await self._writing.write(asked, caller, snapshot, facts)
@@ -199,7 +197,7 @@ class RowWrites:
                 )
                 found = None
                 if key is None:
-                    found = partial(self._found, resource, caller)
+                    found = partial(self._legacy.made_by, resource, caller)
                 return Sides(legacy=legacy, service=service, found=found)
             case "PATCH":
                 assert key is not None  # noqa: S101 - of an item
@@ -214,17 +212,12 @@ class RowWrites:
                     service=service,
                 )
 
-    async def _found(
-        self, resource: Resource, caller: Caller, correlation_id: str
-    ) -> WrittenRow | None:
-        return await self._legacy.made_by(resource, correlation_id, caller)
-
     async def _by_service(
         self, request: RowRequest, caller: Caller, idempotency_key: str | None, epoch: int
     ) -> WrittenRow | Kept:
         headers: list[Header] = []
         if request.method != "DELETE":
-            headers.append((b"content-type", request.content_type or _JSON))
+            headers.append((b"content-type", request.content_type or JSON))
         if request.if_match is not None:
             headers.append((b"if-match", request.if_match))
         if idempotency_key is not None:
@@ -241,33 +234,21 @@ class RowWrites:
         return said(request.resource, reply)
 
 
-def said(resource: Resource, reply: Reply) -> WrittenRow | Kept:
-    """A service's answer; a refusal in its own words. Raises Fenced and IdempotencyInFlight, which are no answer to keep."""
-    if reply.status < 400:
-        return written(resource.asset, reply)
-    code = orjson.loads(reply.body).get("code")
-    if code == Fenced.code:
-        raise Fenced
-    if code == IdempotencyInFlight.code:
-        raise IdempotencyInFlight
-    content_type = reply.header(b"content-type") or b""
-    return Kept(status=reply.status, body=reply.body, headers=[(b"content-type", content_type)])
-
-
 # --- what the request says
 
 
-def _members(request: RowRequest) -> dict[str, Any]:
-    """Raises WrongContentType, InvalidBody."""
-    if request.method == "DELETE":
-        return {}
+def read_members(request: RowRequest, *media_types: bytes) -> dict[str, Any]:
+    """The body's members, if it is of one of these media types. Raises WrongContentType, InvalidBody."""
     media_type = (request.content_type or b"").partition(b";")[0].strip().lower()
-    if media_type != _JSON and (request.method != "PATCH" or media_type != _MERGE_PATCH):
+    if media_type not in media_types:
         raise WrongContentType
     try:
         return read_object(request.body)
     except BodyRefused as refused:
         raise InvalidBody(refused.code) from None
+
+
+_MEDIA_TYPES = {"POST": (JSON,), "PATCH": (JSON, _MERGE_PATCH)}
 
 
 def _writer(caller: Caller) -> Writer:
@@ -307,9 +288,10 @@ def _has_made_up_key(asset: Asset) -> bool:
     return len(asset.key) == 1 and column.type is Type.UUID
 
 
-def _repeatable(
+def repeatable(
     request: RowRequest, caller: Caller, members: dict[str, Any], key: str | None
 ) -> Repeatable | None:
+    """None without an idempotency key."""
     if key is None:
         return None
     return Repeatable(

@@ -6,10 +6,17 @@ import orjson
 
 from catalog.asset import Asset
 from gateway.caller import Caller
+from gateway.edge.body import Body
+from gateway.edge.request import Request
+from gateway.repeat_store import Kept
 from gateway.service_side import refusal
+from gateway.upload import upload
 from gateway.written_row import Problem, WriteFailed, WrittenRow, failed
 from routes.key import Key
+from routes.match import Match
 from routes.problem import MEDIA_TYPE, PROBLEMS
+from routes.refused import Fenced, IdempotencyInFlight
+from routes.resource import Resource
 from runtime.intent import Outcome
 from runtime.upstream.errors import UpstreamBroke, UpstreamError
 from runtime.upstream.exchange import Header
@@ -17,6 +24,9 @@ from runtime.upstream.reply import Reply
 from runtime.upstream.upstream import Upstream
 
 EPOCH = b"x-banyan-epoch"
+STREAM_SECONDS = 600.0
+"""Longest time for a file, either way; a client that is too slow is sent away long before (gateway.edge.connection)."""
+_OF_BODY = (b"content-type", b"if-match", b"content-digest", b"repr-digest")
 
 
 class ServiceWrites:
@@ -57,6 +67,37 @@ class ServiceWrites:
         if reply.status in (200, 201, 204):
             return reply
         return _refused(reply, upstream.name)
+
+    async def upload(
+        self, found: Match, request: Request, body: Body, caller: Caller, epoch: int
+    ) -> WrittenRow | Kept:
+        """A streamed body. Raises as `send` does, and what the body raises."""
+        upstream = self._owners[found.path]
+        headers = [*caller.headers(), (EPOCH, b"%d" % epoch)]
+        headers += [(name, value) for name in _OF_BODY for value in request.all(name)]
+        echo = caller.correlation_id.encode()
+        try:
+            reply = await upload(
+                upstream, request.path, headers, body, deadline=STREAM_SECONDS, echo=echo
+            )
+        except UpstreamError as error:
+            raise failed(error) from None
+        if reply.status not in (200, 201, 204):
+            reply = _refused(reply, upstream.name)
+        return said(found.resource, reply)
+
+
+def said(resource: Resource, reply: Reply) -> WrittenRow | Kept:
+    """A service's answer; a refusal in its own words. Raises Fenced and IdempotencyInFlight, which are no answer to keep."""
+    if reply.status < 400:
+        return written(resource.asset, reply)
+    code = orjson.loads(reply.body).get("code")
+    if code == Fenced.code:
+        raise Fenced
+    if code == IdempotencyInFlight.code:
+        raise IdempotencyInFlight
+    passed = [(n, v) for n, v in reply.headers if n in (b"content-type", b"retry-after")]
+    return Kept(status=reply.status, body=reply.body, headers=passed)
 
 
 def written(asset: Asset, reply: Reply) -> WrittenRow:

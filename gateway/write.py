@@ -16,6 +16,7 @@ import structlog
 from catalog.stage import Side, Stage
 from gateway.announcer import Announcer, NotAnnounced
 from gateway.caller import Caller
+from gateway.edge.body import ClientGone
 from gateway.facts import Facts
 from gateway.pins import Pins
 from gateway.plan import Write, plan_write
@@ -166,6 +167,9 @@ class Writing:
             outcome = Outcome.NOT_APPLIED
             if not isinstance(refused, Fenced):
                 await self._finish(held, refused_answer(refused, caller.correlation_id))
+            raise
+        except ClientGone:
+            outcome = Outcome.NOT_APPLIED  # in the middle of its body, which nobody has seen whole
             raise
         except WriteFailed as failed:
             outcome = failed.outcome

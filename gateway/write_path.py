@@ -8,6 +8,7 @@ from gateway.announcer import Announcer
 from gateway.legacy_side import LegacySide
 from gateway.legacy_writes import LegacyWrites
 from gateway.metrics import Metrics
+from gateway.operation_write import OperationWrites
 from gateway.pinfeed import PinFeed
 from gateway.pins import Pins
 from gateway.read import Reader
@@ -62,14 +63,16 @@ class WritePath:
             ),
             count=metrics.writes.inc,
         )
+        services = ServiceWrites(owners, deadline=settings.write_deadline_seconds)
         self.rows = RowWrites(
             writing=writing,
             legacy=LegacyWrites(legacy, deadline=settings.write_deadline_seconds),
-            services=ServiceWrites(owners, deadline=settings.write_deadline_seconds),
+            services=services,
             reader=reader,
             record_key=record_key,
             unkeyed=metrics.unkeyed_writes.inc,
         )
+        self.operations = OperationWrites(writing=writing, services=services, record_key=record_key)
         metrics.watch(
             "banyan_pins", "Writes that the other side may not have yet", lambda: len(pins)
         )

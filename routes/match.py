@@ -3,7 +3,7 @@
 from typing import Final
 
 from routes import operations, resources
-from routes.operation import Operation
+from routes.operation import LARGEST_STREAM, Body, Operation
 from routes.resource import PREFIX, Resource
 
 
@@ -85,3 +85,10 @@ _WHOLE: Final = {
 """The paths that are always the same."""
 
 _COLLECTIONS: Final = {_segments(PREFIX + r.path): r for r in resources()}
+
+
+def streamed_most(path: bytes) -> int:
+    """How many bytes a PUT here may pass on as they come; 0 where no route takes such a body."""
+    found = match(path)
+    operation = None if found is None or found.operations is None else found.operations.get("PUT")
+    return LARGEST_STREAM if operation is not None and operation.body is Body.STREAM else 0

@@ -101,6 +101,15 @@ class ClientConnection:
             self._paused = False
             self.transport.resume_reading()
 
+    def _hold(self, on: bool) -> None:
+        """Nobody can take more of the body that is arriving, or somebody can again."""
+        if self._closed or self._paused:
+            return
+        if on:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
     def abort(self) -> None:
         """Break off: the answer must not look complete."""
         self._call = None
@@ -129,7 +138,9 @@ class ClientConnection:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.address = canonical(peer[0]) or "" if isinstance(peer, tuple) else ""
-        self._reader = RequestReader(self._heads, self.address, proceed=self._proceed)
+        self._reader = RequestReader(
+            self._heads, self.address, proceed=self._proceed, hold=self._hold
+        )
         if not self._clients.admit(self):
             self._closed = True
             self.transport.abort()
@@ -231,7 +242,8 @@ class ClientConnection:
         self._queue.clear()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        if self._paused:
+        body = self._reader.body
+        if self._paused or (body is not None and body.held):
             self._paused = False
             self.transport.resume_reading()
 
@@ -274,8 +286,9 @@ class ClientConnection:
             return "linger"
         if self._stalled:
             return "stalled"
-        if self._reader.body is not None:
-            return "body"
+        body = self._reader.body
+        if body is not None:
+            return "busy" if body.held else "body"
         if self._busy:
             return "busy"
         if self._reader.in_head:

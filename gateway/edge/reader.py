@@ -19,6 +19,7 @@ from gateway.edge.body import Body
 from gateway.edge.head import LARGEST_HEADERS, MOST_HEADERS, Heads
 from gateway.edge.request import Request
 from gateway.edge.target import LONGEST_TARGET
+from routes.match import streamed_most
 from routes.refused import (
     HeadersTooLarge,
     Malformed,
@@ -40,11 +41,20 @@ _BODY_IS_DROPPED: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class RequestReader:
     """Feed it, then take what has `arrived`; httptools calls its `on_` methods."""
 
-    def __init__(self, heads: Heads, address: str, *, proceed: Callable[[], None]) -> None:
-        """`proceed` is called when somebody wants a body whose sender waits for `100 Continue`."""
+    def __init__(
+        self,
+        heads: Heads,
+        address: str,
+        *,
+        proceed: Callable[[], None],
+        hold: Callable[[bool], None],
+    ) -> None:
+        """`proceed` is called when somebody wants a body whose sender waits for `100 Continue`; `hold` stops the client while
+        nobody can take more of a streamed one."""
         self._heads = heads
         self._address = address
         self._proceed = proceed
+        self._hold = hold
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self.arrived: list[tuple[Request, bool]] = []
         """Requests, and whether the connection may live after each. Those with a body come before it has arrived."""
@@ -186,6 +196,8 @@ class RequestReader:
         body = Body(
             announced=int(headers.get(b"content-length", b"0")),
             wanted=self._proceed if waits else _nothing,
+            streamed_most=streamed_most(request.path) if request.method == "PUT" else 0,
+            hold=self._hold,
         )
         self.body = body
         self._chunked = b"transfer-encoding" in headers

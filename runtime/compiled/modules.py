@@ -25,6 +25,8 @@ MODULES = (
     "gateway.edge.served",
     "gateway.edge.target",
     "gateway.facts",
+    "gateway.forward",
+    "gateway.identify",
     "gateway.limits",
     "gateway.overload",
     "gateway.pipeline",

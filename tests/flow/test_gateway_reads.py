@@ -24,8 +24,8 @@ from gateway.legacy_side import LegacySide
 from gateway.limits import Limits
 from gateway.metrics import Metrics
 from gateway.overload import Overload
-from gateway.pipeline import plan_for
 from gateway.plan import Read
+from gateway.plans import plan_for
 from gateway.read import Reader
 from gateway.server import Gateway
 from gateway.service_side import ServiceSide, owners
