@@ -18,15 +18,20 @@ def rules(_: LeasedIds) -> Mapping[str, Rules]:
 
 
 class AppointmentRules(Rules):
+    """Whoever books for a clinician has the calendar to itself until the end of the transaction."""
+
     @override
     async def create(self, transaction: Transaction, values: Values) -> Values:
         known_zone(values["time_zone"])
+        await _hold_calendar(transaction, values.get("clinician_id"))
         return values
 
     @override
     async def change(self, transaction: Transaction, row: Values, values: Values) -> Values:
         if "time_zone" in values:
             known_zone(values["time_zone"])
+        if values.keys() & {"status", "starts_at", "ends_at"}:
+            await _hold_calendar(transaction, row["clinician_id"])
         return values
 
 
@@ -38,6 +43,15 @@ class RequestRules(Rules):
         if values.get("status", row["status"]) not in (row["status"], "cancelled"):
             raise IllegalTransition("status", ("cancelled",))
         return values
+
+
+async def _hold_calendar(transaction: Transaction, clinician_id: str | None) -> None:
+    """Two that book one time at once would each wait for the other: an exclusion constraint finds out behind the insert."""
+    if clinician_id is not None:
+        await transaction.connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('calendar:' || $1::text, 0))",
+            clinician_id,
+        )
 
 
 def known_zone(name: str) -> ZoneInfo:

@@ -27,6 +27,8 @@ class Rule:
     first: tuple[str, str]
     touching: tuple[str, str]
     across: tuple[str, str]
+    marked_in_the_way: bool = False
+    """A user's row meets marked ones, too; the constraint passes over them."""
 
 
 RULES = (
@@ -42,6 +44,7 @@ RULES = (
         first=("2031-01-01 10:00Z", "2031-01-01 11:00Z"),
         touching=("2031-01-01 11:00Z", "2031-01-01 12:00Z"),
         across=("2031-01-01 10:59Z", "2031-01-01 11:01Z"),
+        marked_in_the_way=True,
     ),
     Rule(
         service=Service.FINANCE,
@@ -94,13 +97,25 @@ async def test_a_user_cannot_write_what_overlaps(rule: Rule, user: asyncpg.Conne
         await user.fetchval(rule.insert, rule.on, *rule.across)
 
 
-async def test_an_apply_is_stored_and_marked_and_does_not_bind_users(
+async def test_an_apply_is_stored_and_marked(
     rule: Rule, user: asyncpg.Connection, applier: asyncpg.Connection
 ) -> None:
     assert await user.fetchval(rule.insert, rule.on, *rule.first) is False
     assert await applier.fetchval(rule.insert, rule.on, *rule.across) is True
-    # The marked row takes part in the rule neither for users nor for later applies.
-    assert await user.fetchval(rule.insert, rule.on, *rule.touching) is False
+    # Later applies never meet a marked row.
+    assert await applier.fetchval(rule.insert, rule.on, *rule.touching) is False
+
+
+async def test_whether_a_user_s_row_meets_a_marked_one(
+    rule: Rule, user: asyncpg.Connection, applier: asyncpg.Connection
+) -> None:
+    await user.fetchval(rule.insert, rule.on, *rule.first)
+    await applier.fetchval(rule.insert, rule.on, *rule.across)
+    if rule.marked_in_the_way:
+        with pytest.raises(asyncpg.ExclusionViolationError):
+            await user.fetchval(rule.insert, rule.on, *rule.touching)
+    else:
+        assert await user.fetchval(rule.insert, rule.on, *rule.touching) is False
 
 
 async def test_the_mark_goes_when_the_overlap_is_gone_and_the_row_is_applied_again(
