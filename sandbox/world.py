@@ -27,6 +27,7 @@ from sandbox.children import Command
 from sandbox.engines import postgres, valkey
 from sandbox.legacy.load import OWNER, Legacy, load_schema
 from sandbox.seed.dataset import generate
+from sandbox.seed.hours import load_hours
 from sandbox.seed.load import load
 from sandbox.seed.people import PEOPLE
 from sandbox.steps import Step
@@ -41,12 +42,13 @@ ROOT = Path(__file__).resolve().parents[1]
 _READY_SECONDS = 30.0
 
 LEGACY, SERVICES, REDIS = ENGINES = ("legacy-postgres", "services-postgres", "valkey")
-LOADED, PREPARED, CREATED, MIGRATED, COPIED, SAMPLED = DATA = (
+LOADED, PREPARED, CREATED, MIGRATED, COPIED, OPENED, SAMPLED = DATA = (
     "load legacy",
     "prepare legacy",
     "create databases",
     "migrate services",
     "copy to services",
+    "open calendars",
     "sample users",
 )
 _SERVICE_ROLE, _APPLY_ROLE = "banyan_service", "banyan_apply"
@@ -323,6 +325,7 @@ def _data_steps(world: World) -> list[Step]:
         found.append(Step(name=CREATED, run=databases, after=(SERVICES,)))
         if owner := world.owned("services"):
             found.append(Step(name=MIGRATED, run=lambda: migrate_all(owner), after=(CREATED,)))
+            found.append(Step(name=OPENED, run=lambda: load_hours(owner), after=(MIGRATED,)))
             if legacy:
                 target = cluster.dsn("services", _APPLY_ROLE)
                 found.append(

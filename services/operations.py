@@ -21,7 +21,7 @@ from routes.key import Key
 from routes.match import Match
 from routes.operation import Body, Operation, read_members
 from routes.query import QueryError, pairs
-from routes.refused import InvalidBody, InvalidQuery, MethodNotAllowed, NoSuchRoute
+from routes.refused import InvalidBody, InvalidFields, InvalidQuery, MethodNotAllowed, NoSuchRoute
 from runtime.repeats import Repeatable
 from services.attempt import Attempt, epoch_of
 from services.body import read_bytes, read_json
@@ -109,12 +109,21 @@ async def _members(request: Request, operation: Operation) -> tuple[Mapping[str,
             raise InvalidQuery(refused.field, refused.code) from None
         if len(dict(given)) != len(given):
             raise InvalidQuery("query", "repeated")
-        return read_members(operation, dict(given)), b""
+        return _parameters(operation, dict(given)), b""
     if operation.signed:
         return await _signed_members(request, operation)
     if operation.body is Body.JSON:
         return read_members(operation, await read_json(request)), b""
     return {}, b""
+
+
+def _parameters(operation: Operation, given: Mapping[str, str]) -> Mapping[str, Any]:
+    """A query is refused as one: the first parameter that is not understood is named."""
+    try:
+        return read_members(operation, given)
+    except InvalidFields as refused:
+        first = refused.errors[0]
+        raise InvalidQuery(first.field, first.code) from None
 
 
 async def _signed_members(

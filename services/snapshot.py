@@ -72,6 +72,11 @@ class Snapshot:
             return None
         return Item(text=rows[0]["item"], stamp=rows[0]["stamp"], origin=rows[0]["origin"])
 
+    async def rows(self, statement: Statement, claims: str) -> list[asyncpg.Record]:
+        """What a statement of a service's own answers a caller, known by what row security may know (`row_claims`)."""
+        await self._become(self._role, claims)
+        return await self._fetch(statement)
+
     async def known(self, asset: Asset, keys: Sequence[Key]) -> list[bool]:
         """For each key: does a row or a tombstone exist, whatever row security says?"""
         if not keys:

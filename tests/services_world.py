@@ -27,6 +27,7 @@ from runtime.settings import Settings
 from sandbox.engines import postgres
 from sandbox.engines.postgres import Cluster
 from sandbox.legacy.load import OWNER, Legacy
+from sandbox.seed.hours import load_hours
 from sandbox.seed.people import CLINICIANS, PARTNER_A, PATIENTS, PEOPLE
 from services.app import create_app
 from services.migrate import migrate_all
@@ -150,7 +151,9 @@ def services_template(cluster: Cluster, source: Legacy) -> ServicesDatabase:
     """A services database, migrated and filled; copy it, never connect to it."""
 
     async def build() -> tuple[TableCopy, ...]:
-        await migrate_all(await postgres.create_database(cluster, database, owner=OWNER))
+        owner = await postgres.create_database(cluster, database, owner=OWNER)
+        await migrate_all(owner)
+        await load_hours(owner)
         return tuple(await copy_all(source.worker, cluster.dsn(database, "banyan_apply")))
 
     database = "services_template"

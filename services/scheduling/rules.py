@@ -10,6 +10,7 @@ from routes.refused import IllegalTransition, InvalidFields
 from routes.written import Values
 from services.leased_ids import LeasedIds
 from services.rules import Rules
+from services.scheduling.calendar import hold_calendar
 from services.transaction import Transaction
 
 
@@ -23,7 +24,7 @@ class AppointmentRules(Rules):
     @override
     async def create(self, transaction: Transaction, values: Values) -> Values:
         known_zone(values["time_zone"])
-        await _hold_calendar(transaction, values.get("clinician_id"))
+        await hold_calendar(transaction, values.get("clinician_id"))
         return values
 
     @override
@@ -31,7 +32,7 @@ class AppointmentRules(Rules):
         if "time_zone" in values:
             known_zone(values["time_zone"])
         if values.keys() & {"status", "starts_at", "ends_at"}:
-            await _hold_calendar(transaction, row["clinician_id"])
+            await hold_calendar(transaction, row["clinician_id"])
         return values
 
 
@@ -43,15 +44,6 @@ class RequestRules(Rules):
         if values.get("status", row["status"]) not in (row["status"], "cancelled"):
             raise IllegalTransition("status", ("cancelled",))
         return values
-
-
-async def _hold_calendar(transaction: Transaction, clinician_id: str | None) -> None:
-    """Two that book one time at once would each wait for the other: an exclusion constraint finds out behind the insert."""
-    if clinician_id is not None:
-        await transaction.connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended('calendar:' || $1::text, 0))",
-            clinician_id,
-        )
 
 
 def known_zone(name: str) -> ZoneInfo:
