@@ -36,6 +36,8 @@ class Member:
     """A closed vocabulary."""
     least: int | None = None
     most: int | None = None
+    longest: int | None = None
+    """Characters of a text, which then is not empty either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,8 @@ def _member(member: Member, value: Any, *, text: bool) -> Any:
     if text and member.type is Type.INTEGER:
         value = int(canonical(column, value))
     found = checked_value(column, value)
+    if member.longest is not None and not 1 <= len(found) <= member.longest:
+        raise ValueRefused("empty_or_too_long")
     if member.values and found not in member.values:
         raise ValueRefused("unknown_value")
     return found

@@ -7,7 +7,7 @@ from routes.resource import Resource
 from routes.writes import Create, Writes
 
 _ENTITY = "partner_label_queue"
-_PRINTER = Member(type=Type.TEXT, required=True)
+_PRINTER = Member(type=Type.TEXT, required=True, longest=100)
 
 RESOURCES = (
     Resource(
@@ -69,7 +69,7 @@ OPERATIONS = (
         body=Body.JSON,
         members={
             "printer": _PRINTER,
-            "error": Member(type=Type.TEXT, required=True),
+            "error": Member(type=Type.TEXT, required=True, longest=2000),
             "retry": Member(type=Type.BOOLEAN),
         },
     ),

@@ -106,6 +106,18 @@ _PROBLEMS = (
         detail="The row cannot go to that state from where it is; `legal` lists where it can go.",
     ),
     Problem(
+        code="claimed",
+        status=409,
+        title="Somebody is at it",
+        detail="Somebody else has claimed this. The claim ends in `Retry-After` seconds, if it is not renewed.",
+    ),
+    Problem(
+        code="not_claimed",
+        status=409,
+        title="Not yours",
+        detail="Whoever claims this first may do it. You have no claim, or somebody took it over when yours had ended.",
+    ),
+    Problem(
         code="idempotency_in_flight",
         status=409,
         title="Still running",

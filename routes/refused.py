@@ -12,7 +12,8 @@ Refused
   InvalidBody, InvalidFields, WrongContentType                      what is to be written
   IdempotencyKeyMissing, IdempotencyKeyInvalid,                     how a repeat is told from a new request
     IdempotencyInFlight, IdempotencyMismatch
-  IllegalTransition, Conflict, VersionChanged, NotHere, Fenced      what is there, or who has it, does not allow the write
+  IllegalTransition, Conflict, VersionChanged, Claimed, NotClaimed,  what is there, or who has it, does not allow the write
+    NotHere, Fenced
 """
 
 from collections.abc import Sequence
@@ -178,6 +179,22 @@ class Conflict(Refused):
 
 class VersionChanged(Refused):
     code = "version_changed"
+
+
+class Claimed(Refused):
+    """Somebody else has a lease on it, for so many more seconds."""
+
+    code = "claimed"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class NotClaimed(Refused):
+    """Only whoever has the lease may do it, or had it and nobody took it over."""
+
+    code = "not_claimed"
 
 
 class NotHere(Refused):

@@ -8,7 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
-from routes.refused import Fenced, IdempotencyInFlight, IdempotencyMismatch, Malformed, Refused
+from routes.refused import (
+    Claimed,
+    Fenced,
+    IdempotencyInFlight,
+    IdempotencyMismatch,
+    Malformed,
+    Refused,
+)
 from routes.resource import Resource
 from runtime.repeats import Repeatable
 from services.deps import Deps
@@ -20,7 +27,7 @@ from services.write_errors import refusal
 EPOCH_HEADER = "x-banyan-epoch"
 _ATTEMPTS = 3
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-_TRANSIENT = (Fenced, IdempotencyInFlight, IdempotencyMismatch)
+_TRANSIENT = (Claimed, Fenced, IdempotencyInFlight, IdempotencyMismatch)
 """Refusals that say nothing about the write itself, so a repeat is a new attempt."""
 
 Work = Callable[[Transaction], Awaitable[Answer]]

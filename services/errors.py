@@ -10,10 +10,12 @@ KeysUnavailable   runtime.jwks: no token can be judged, because the issuer's key
 What PostgreSQL, its driver and the network raise is told apart by `code_of` and never shown: their texts hold values.
 """
 
+from math import ceil
+
 import asyncpg
 
 from routes.problem import PROBLEMS
-from routes.refused import MethodNotAllowed, Refused
+from routes.refused import Claimed, MethodNotAllowed, Refused
 from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
 
@@ -74,12 +76,14 @@ def outcome_of(error: Exception, method: str) -> str:
 
 
 def extra_headers(error: Exception) -> dict[str, str]:
-    """What the status requires beside the body (RFC 9110): Allow with 405, WWW-Authenticate with 401, Retry-After with 503."""
+    """What the status requires beside the body (RFC 9110): Allow with 405, WWW-Authenticate with 401, Retry-After with 503 and where waiting helps."""
     code = code_of(error)
     if isinstance(error, MethodNotAllowed):
         return {"allow": error.allowed}
     if code == "unauthenticated":
         return {"www-authenticate": "Bearer"}
+    if isinstance(error, Claimed):
+        return {"retry-after": str(max(1, ceil(error.seconds)))}
     if PROBLEMS[code].status == 503 or code == "idempotency_in_flight":
         return {"retry-after": RETRY_AFTER_SECONDS}
     return {}

@@ -96,6 +96,11 @@ class Transaction:
             return None
         return Current(row=read_row(found["row"]), stamp=found["stamp"], origin=found["origin"])
 
+    async def clock(self) -> datetime:
+        """Now, as the database has it: of several processes that write one row, none has a clock of its own."""
+        found: datetime = await self.connection.fetchval("select clock_timestamp()")
+        return found
+
     async def knows_subject(self, submission: str) -> bool:
         """Whether a submission has arrived in this service's projection."""
         return bool(

@@ -214,9 +214,21 @@ async def _change(
     row = await locked(resource, key, if_match, transaction)
     values = changed(resource, patch, row, writer(attempt.author))
     check_ways(resource, row, values)
-    rules = deps.rules.get(resource.entity, NONE)
-    values = await rules.change(transaction, row, values)
+    values = await deps.rules.get(resource.entity, NONE).change(transaction, row, values)
+    return await store(resource, key, row, values, deps, transaction)
+
+
+async def store(
+    resource: Resource,
+    key: Key,
+    row: Values,
+    values: Values,
+    deps: Deps,
+    transaction: Transaction,
+) -> Answer:
+    """New values of a locked row, with what its entity does behind a change; answers the row."""
     stored = await transaction.update(resource, key, values)
+    rules = deps.rules.get(resource.entity, NONE)
     await rules.written(transaction, resource, row, {**row, **values})
     return row_answer(resource, stored, status=200)
 

@@ -34,6 +34,6 @@ class LabelRules(Rules):
             raise IllegalTransition("status", _BY_HAND[before])
         if "payload" in values and before != "queued":
             raise InvalidFields([FieldError(field="payload", code="printed_or_being_printed")])
-        if before == "printing" and after == "queued":
+        if after == "queued" != before:
             return {**values, "claimed_by": None, "claimed_until": None}
         return values

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from routes.problem import PROBLEMS
-from routes.refused import MethodNotAllowed, NotFound, Refused
+from routes.refused import Claimed, MethodNotAllowed, NotFound, Refused
 from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
 from services.errors import Busy, NoIds, OutcomeUnknown, code_of, extra_headers, outcome_of
@@ -49,6 +49,11 @@ def test_a_status_brings_the_headers_that_it_needs(code: str) -> None:
     again = PROBLEMS[code].status == 503 or code == "idempotency_in_flight"
     assert ("retry-after" in found) == again
     assert ("www-authenticate" in found) == (PROBLEMS[code].status == 401)
+
+
+@pytest.mark.parametrize(("left", "header"), [(0.001, "1"), (1.0, "1"), (59.2, "60")])
+def test_a_claim_says_when_it_ends(left: float, header: str) -> None:
+    assert extra_headers(Claimed(left)) == {"retry-after": header}
 
 
 def test_405_says_what_is_allowed() -> None:
