@@ -184,6 +184,13 @@ class Settings(BaseSettings):
         description="Where a gateway keeps what it announces while the event log cannot be reached",
     )
 
+    # --- services
+    request_expiry_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="How often scheduling looks for requests that nobody answered in time",
+    )
+
     # --- the PHI access record
     access_log_folder: Path = Field(
         Path(".run/access"), description="Folder of the PHI access record, one file per process"

@@ -20,7 +20,9 @@ from runtime.postgres import create_pool
 from runtime.repeats import Repeats
 from runtime.sealed import Sealer
 from runtime.settings import Settings
+from runtime.tasks import spawn, stop
 from services import health
+from services.background import tasks_of
 from services.body import JSON
 from services.deps import Deps
 from services.edge import Edge
@@ -56,7 +58,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
         )
         numbers = await create_pool(dsn, name=f"banyan {service} ids", size=1)
         ids = LeasedIds(service, numbers)
-        app.state.deps = Deps(
+        app.state.deps = deps = Deps(
             service=service,
             pool=pool,
             pool_wait=settings.pool_wait_seconds,
@@ -71,9 +73,14 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             ids=ids,
             rules=rules_of(service, ids),
         )
+        running = [
+            spawn(work(deps, settings), name=f"{service}.{name}")
+            for name, work in tasks_of(service).items()
+        ]
         try:
             yield
         finally:
+            await stop(*running)
             await numbers.close()
             await pool.close()
             await upstream.close()

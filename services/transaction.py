@@ -78,13 +78,14 @@ class Transaction:
         self.connection = connection
         """For what a service has beside the rows of v2; it acts as the caller, under row security."""
 
-    async def admit(self, entity: str, epoch: int | None) -> None:
-        """Raises asyncpg's errors with BY001 (the epoch is out of date) or 25006 (the table is closed)."""
-        await self.connection.execute(
+    async def admit(self, entity: str, epoch: int | None) -> int:
+        """The epoch in force. Raises asyncpg's errors with BY001 (`epoch` is out of date) or 25006 (the table is closed)."""
+        found: int = await self.connection.fetchval(
             f"select {self.service}.admit($1, $2)",
             entity,
             epoch,
         )
+        return found
 
     async def insert(self, resource: Resource, values: Values) -> Stored:
         return _stored(await self._one(insert_statement(resource, values, staff=self.author.staff)))

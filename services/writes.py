@@ -166,7 +166,7 @@ def _has_made_up_key(asset: Asset) -> bool:
 
 async def _create(attempt: Attempt, new: _New, deps: Deps, transaction: Transaction) -> Answer:
     resource = attempt.resource
-    await _known_subject(resource, new.values, transaction)
+    await known_subject(resource, new.values, transaction)
     rules = deps.rules.get(resource.entity, NONE)
     values = await rules.create(transaction, new.values)
     try:
@@ -191,7 +191,7 @@ async def _replayed(attempt: Attempt, new: _New, key: Key, transaction: Transact
     return row_answer(resource, stored, status=201)
 
 
-async def _known_subject(resource: Resource, values: Values, transaction: Transaction) -> None:
+async def known_subject(resource: Resource, values: Values, transaction: Transaction) -> None:
     """What is written about a submission that is not here, or not yet, would hang in the air."""
     asset = resource.asset
     subject = values.get(asset.subject) if asset.subject not in ("", *asset.key) else None
