@@ -9,15 +9,14 @@ NotAnnounced   neither took it: 503, and nothing was sent
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from runtime.eventlog.errors import EventLogError
 from runtime.eventlog.protocol import EventLog, Message
 from runtime.intent import TOPIC, Closed, Intent, encode, stream_key
-from runtime.spool import Spool, SpoolFailed
+from runtime.spool import AppendMany, SpoolFailed
 from runtime.tasks import spawn, stop
 
 log = structlog.get_logger("announcer")
@@ -31,14 +30,27 @@ class NotAnnounced(Exception):
     """Nothing was sent to any side."""
 
 
+class Spools(Protocol):
+    """runtime.spool.Spool, as far as it is needed here."""
+
+    @property
+    def waiting(self) -> int: ...
+
+    async def put(self, message: Message) -> None: ...
+
+    async def replay(self, append: AppendMany) -> int: ...
+
+    def close(self) -> None: ...
+
+
 class Announcer:
     """Of one process. Start it, so that what was spooled gets into the stream again."""
 
     def __init__(
-        self, events: EventLog, spool_folder: Path, *, clock: Callable[[], float] = time.monotonic
+        self, events: EventLog, spool: Spools, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._log = events
-        self._spool = Spool(spool_folder)
+        self._spool = spool
         self._clock = clock
         self._not_before = float("-inf")
         self._replaying: Any = None

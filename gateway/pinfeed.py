@@ -5,7 +5,7 @@ version of the flags: so no flip is ever seen before the pins that it endangers 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -26,12 +26,16 @@ _AGAIN_SECONDS = 0.2
 CATCH_UP_SECONDS = 1.0
 
 
+Taken = Callable[[], Awaitable[Sequence[Intent]]]
+
+
 class PinFeed:
     """Start it before the flags, and let them ask `catch_up` before each swap."""
 
-    def __init__(self, events: EventLog, pool: Callable[[], asyncpg.Pool], pins: Pins) -> None:
+    def __init__(self, events: EventLog, taken: Taken, pins: Pins) -> None:
+        """`taken`: the intents that the mirror worker has taken from the stream and not settled."""
         self._log = events
-        self._pool = pool
+        self._taken = taken
         self._pins = pins
         self._read: list[Position] = []
         self._tasks: list[Any] = []
@@ -72,8 +76,8 @@ class PinFeed:
         """First where the stream ends now, then what the worker has taken from it and not settled, then the stream's rest:
         nothing falls between."""
         count = await self._log.create(TOPIC)
-        for row in await self._pool().fetch(_OPEN):
-            self._pins.hear(_intent(row))
+        for intent in await self._taken():
+            self._pins.hear(intent)
         self._read = [BEGINNING] * count
 
     async def _read_to(self, partition: int, end: Position) -> None:
@@ -124,6 +128,15 @@ _OPEN = """
 select id, entity, key, authority, scope, user_tag, epoch, correlation_id from control.intents
 where outcome is distinct from 'not_applied' order by seen_at
 """
+
+
+def taken_by_worker(pool: Callable[[], asyncpg.Pool]) -> Taken:
+    """From the worker's own memory, the control database."""
+
+    async def taken() -> Sequence[Intent]:
+        return [_intent(row) for row in await pool().fetch(_OPEN)]
+
+    return taken
 
 
 def _intent(row: asyncpg.Record) -> Intent:

@@ -8,7 +8,7 @@ StoreUnavailable   the control database did not answer: nothing was sent to any 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -53,7 +53,36 @@ class Held:
     earlier: Earlier | None
 
 
-class RepeatStore:
+class RepeatStore(Protocol):
+    """The promises; `ControlRepeats` keeps them in the control database. Everything may raise StoreUnavailable."""
+
+    async def begin(
+        self, request: Repeatable, authority: Side, correlation_id: str, *, lease_seconds: float
+    ) -> Held | Kept:
+        """Hold the key, or get what the finished first one got.
+
+        `authority` is where a first attempt goes. Raises IdempotencyInFlight, IdempotencyMismatch.
+        """
+        ...
+
+    async def move(self, held: Held, authority: Side) -> None:
+        """The latest attempt goes to another side than the one before."""
+        ...
+
+    async def finish(self, held: Held, answer: Kept) -> None:
+        """The answer of this attempt is the answer of all repeats."""
+        ...
+
+    async def drop(self, held: Held) -> None:
+        """Nothing was applied: the next repeat is a first attempt."""
+        ...
+
+    async def release(self, held: Held, *, after_seconds: float) -> None:
+        """Nobody has heard the outcome: a repeat may look for it then."""
+        ...
+
+
+class ControlRepeats:
     """Of one process."""
 
     def __init__(self, pool: Callable[[], asyncpg.Pool], repeats: Repeats, sealer: Sealer) -> None:
@@ -64,11 +93,6 @@ class RepeatStore:
     async def begin(
         self, request: Repeatable, authority: Side, correlation_id: str, *, lease_seconds: float
     ) -> Held | Kept:
-        """Hold the key, or get what the finished first one got.
-
-        `authority` is where a first attempt goes. Raises IdempotencyInFlight, IdempotencyMismatch, StoreUnavailable.
-        """
-
         async def ask(connection: Connection) -> Held | Kept:
             places = self._repeats.places(request)
             while True:
@@ -90,15 +114,12 @@ class RepeatStore:
         return await self._run(ask)
 
     async def move(self, held: Held, authority: Side) -> None:
-        """The latest attempt goes to another side than the one before. Raises StoreUnavailable."""
-
         async def ask(connection: Connection) -> None:
             await connection.execute(_MOVE, *_held(held), authority.value)
 
         await self._run(ask)
 
     async def finish(self, held: Held, answer: Kept) -> None:
-        """The answer of this attempt is the answer of all repeats. Raises StoreUnavailable."""
         place = held.place
         plain = msgspec.msgpack.encode(answer)
         sealed = self._sealer.seal(plain, entity=_ENTITY, key=place.scope, version=place.key)
@@ -109,16 +130,12 @@ class RepeatStore:
         await self._run(ask)
 
     async def drop(self, held: Held) -> None:
-        """Nothing was applied: the next repeat is a first attempt. Raises StoreUnavailable."""
-
         async def ask(connection: Connection) -> None:
             await connection.execute(_DROP, *_held(held))
 
         await self._run(ask)
 
     async def release(self, held: Held, *, after_seconds: float) -> None:
-        """Nobody has heard the outcome: a repeat may look for it then. Raises StoreUnavailable."""
-
         async def ask(connection: Connection) -> None:
             await connection.execute(_RELEASE, *_held(held), after_seconds)
 

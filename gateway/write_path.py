@@ -9,10 +9,10 @@ from gateway.legacy_side import LegacySide
 from gateway.legacy_writes import LegacyWrites
 from gateway.metrics import Metrics
 from gateway.operation_write import OperationWrites
-from gateway.pinfeed import PinFeed
+from gateway.pinfeed import PinFeed, taken_by_worker
 from gateway.pins import Pins
 from gateway.read import Reader
-from gateway.repeat_store import RepeatStore
+from gateway.repeat_store import ControlRepeats
 from gateway.row_write import RowWrites
 from gateway.service_writes import ServiceWrites
 from gateway.write import Deadlines, Writing
@@ -21,6 +21,7 @@ from runtime.postgres import pool_for
 from runtime.repeats import Repeats
 from runtime.sealed import Sealer
 from runtime.settings import Settings
+from runtime.spool import Spool
 from runtime.upstream.upstream import Upstream
 
 _MARGIN_SECONDS = 2.0
@@ -46,13 +47,13 @@ class WritePath:
         self._events = RedisLog(
             settings.need_secret("redis_url"), partitions=settings.event_log_partitions
         )
-        self._announcer = Announcer(self._events, settings.spool_folder)
-        self.pinfeed = PinFeed(self._events, self._control, pins)
+        self._announcer = Announcer(self._events, Spool(settings.spool_folder))
+        self.pinfeed = PinFeed(self._events, taken_by_worker(self._control), pins)
         statement = max(settings.legacy_statement_seconds, settings.write_deadline_seconds)
         writing = Writing(
             announcer=self._announcer,
             pins=pins,
-            repeats=RepeatStore(
+            repeats=ControlRepeats(
                 self._control,
                 Repeats(settings.need_keyring("evidence_keys")),
                 Sealer(settings.need_keyring("field_keys")),
