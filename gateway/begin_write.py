@@ -1,7 +1,7 @@
 """From a writing request to its end: what is once begun is finished, whether or not the caller still waits (http-rules section 4)."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from gateway.announcer import NotAnnounced
@@ -16,7 +16,8 @@ from gateway.plans import plan_for
 from gateway.response import Response
 from gateway.row_write import RowRequest, sole
 from routes.match import Match
-from routes.refused import MethodNotAllowed
+from routes.refused import Fenced, MethodNotAllowed
+from runtime.flagsnapshot import Snapshot
 from runtime.tasks import spawn
 
 LARGEST_WRITE: Final = 1024 * 1024
@@ -30,12 +31,37 @@ async def write(request: Request, found: Match, facts: Facts, deps: Deps) -> Res
     facts.user = user = await known(request, deps)
     if deps.writes is None:
         raise NotAnnounced
-    asked = await whole(request, found)
-    snapshot = deps.flags.current
-    facts.flags = snapshot.version
+    asked, writes = await whole(request, found), deps.writes
     caller = caller_of(request, user, facts)
-    read = plan_for(found.resource, user, snapshot, None)
-    return await finished(deps.writes.write(asked, caller, snapshot, read, facts), deps)
+
+    async def attempt(snapshot: Snapshot) -> Response:
+        facts.flags = snapshot.version
+        read = plan_for(found.resource, user, snapshot, None)
+        return await writes.write(asked, caller, snapshot, read, facts)
+
+    return await finished(unfenced(attempt, deps), deps)
+
+
+async def unfenced(
+    attempt: Callable[[Snapshot], Coroutine[Any, Any, Response]], deps: Deps
+) -> Response:
+    """A write that the authority refused because it has changed hands goes where the newer flags say, once: nothing was
+    applied. Raises Fenced if no newer flags come."""
+    snapshot = deps.flags.current
+    try:
+        return await attempt(snapshot)
+    except Fenced:
+        for _ in range(NEWER_FLAGS_POLLS):
+            if deps.flags.current.version != snapshot.version:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            raise
+    return await attempt(deps.flags.current)
+
+
+POLL_SECONDS: Final = 0.02
+NEWER_FLAGS_POLLS: Final = 50
 
 
 def allowed(found: Match) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from catalog.stage import Side
 from gateway.announcer import NotAnnounced
-from gateway.begin_write import finished, whole
+from gateway.begin_write import finished, unfenced, whole
 from gateway.caller import Caller, caller_of
 from gateway.deps import Deps
 from gateway.edge.request import Request
@@ -49,8 +49,13 @@ async def operate(
     if operation.body is Body.STREAM:
         uploading = deps.operations.upload(operation, request, found, caller, snapshot, facts)
         return await finished(uploading, deps)
-    asked = await whole(request, found)
-    return await finished(deps.operations.do(operation, asked, caller, snapshot, facts), deps)
+    asked, operations_ = await whole(request, found), deps.operations
+
+    async def attempt(snapshot: Snapshot) -> Response:
+        facts.flags = snapshot.version
+        return await operations_.do(operation, asked, caller, snapshot, facts)
+
+    return await finished(unfenced(attempt, deps), deps)
 
 
 def _ask(

@@ -8,6 +8,7 @@
 What is once sent is finished, whether or not the caller still waits (http-rules section 4).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,7 @@ from runtime.tasks import spawn
 log = structlog.get_logger("write")
 
 _LEASE_MARGIN_SECONDS = 2.0
+_DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,12 @@ class Writing:
         self._record_key = record_key
         self._deadlines = deadlines
         self._count = count
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def drain(self) -> None:
+        """Every outcome that is known has been told; at most a few seconds."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=_DRAIN_SECONDS)
 
     def user_tag(self, sub: str) -> str:
         """What stands for a user in pins and in the mirror stream."""
@@ -223,7 +231,9 @@ class Writing:
             return
         closed = Closed(id=intent.id, outcome=outcome, key=key)
         self.pins.hear(closed)
-        spawn(self._announcer.close(intent, closed), name="intent.close")
+        closing = spawn(self._announcer.close(intent, closed), name="intent.close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _finish(self, held: Held | None, answer: Kept) -> None:
         """The write has ended whatever becomes of its record: without one a repeat finds the row."""

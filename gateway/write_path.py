@@ -50,7 +50,7 @@ class WritePath:
         self._announcer = Announcer(self._events, Spool(settings.spool_folder))
         self.pinfeed = PinFeed(self._events, taken_by_worker(self._control), pins)
         statement = max(settings.legacy_statement_seconds, settings.write_deadline_seconds)
-        writing = Writing(
+        self._writing = writing = Writing(
             announcer=self._announcer,
             pins=pins,
             repeats=ControlRepeats(
@@ -102,6 +102,7 @@ class WritePath:
         await self.pinfeed.start()
 
     async def stop(self) -> None:
+        await self._writing.drain()
         await self.pinfeed.stop()
         await self._announcer.stop()
         await self._events.close()

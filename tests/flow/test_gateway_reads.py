@@ -1,246 +1,39 @@
 """One read through the whole pipeline: request in, what each side was asked, what came back. The sides are scripted."""
 
-import errno
-import json
-import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import httpx
 import pytest
 import structlog
 
-from catalog.service import Service
 from catalog.stage import Side, Stage
-from gateway.alarm import Alarm
 from gateway.call import Call
-from gateway.deps import Deps
 from gateway.edge.connection import ClientConnection
 from gateway.facts import Facts
-from gateway.legacy_side import LegacySide
-from gateway.limits import Limits
-from gateway.metrics import Metrics
-from gateway.overload import Overload
 from gateway.plan import Read
 from gateway.plans import plan_for
-from gateway.read import Reader
-from gateway.server import Gateway
-from gateway.service_side import ServiceSide, owners
-from gateway.user import User
 from routes import resources
-from runtime.accesslog import AccessLog
-from runtime.accessrecord import problems, resource_tag
+from runtime.accessrecord import resource_tag
 from runtime.flagrule import By, Canonical, Override
-from runtime.flagset import EntityState, FlagSet, Scope, first_flag_set
-from runtime.flagsnapshot import Snapshot
-from runtime.identity import Identity, TokenRefused
-from runtime.internal_token import InternalTokens
-from runtime.jwks import KeysUnavailable
-from runtime.ratelimit import Budget
-from runtime.recordfile import RecordFile
-from runtime.settings import Settings, load
+from runtime.flagset import FlagSet, first_flag_set
 from runtime.upstream.errors import UpstreamBroke
-from runtime.upstream.upstream import Upstream
-from tests.fakes.scripted import Play, Script, Trouble, scripted
-from tests.fakes.wire import MemoryTransport, Wire
+from tests.fakes.scripted import Script, Trouble
+from tests.fakes.wire import MemoryTransport
+from tests.flow.gateway_world import (
+    KEY,
+    ROW,
+    World,
+    at,
+    reply,
+    rows,
+    service,
+    staged,
+    status,
+    task,
+    user,
+)
 
 pytestmark = pytest.mark.flow
-
-ROW = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
-KEY = b"k" * 32
-
-
-class Verifier:
-    """A token is a role; one that was seen is remembered."""
-
-    def __init__(self) -> None:
-        self.seen: dict[bytes, User] = {}
-
-    def remembered(self, token: bytes) -> User | None:
-        return self.seen.get(token)
-
-    async def verify(self, token: bytes) -> User:
-        if token == b"no-keys":
-            raise KeysUnavailable
-        if token == b"bug":
-            raise ZeroDivisionError("patient 7")
-        if token not in (b"patient", b"clinician", b"compliance"):
-            raise TokenRefused("unknown")
-        return self.seen.setdefault(token, user(token.decode()))
-
-
-def user(role: str) -> User:
-    return User(Identity(sub=ROW, app_role=role), role.encode())
-
-
-class Records:
-    """A real access log in a folder; `works` is whether it can be written."""
-
-    def __init__(self, folder: Path) -> None:
-        self.works = True
-        self._folder = folder
-        self.log = AccessLog(folder, "gateway", open_file=self._open)
-
-    def _open(self, path: Path) -> RecordFile:
-        if not self.works:
-            raise OSError(errno.ENOSPC, "no space")
-        return RecordFile(path)
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        found = b"".join(path.read_bytes() for path in sorted(self._folder.glob("*.jsonl")))
-        assert [problems(line) for line in found.splitlines() if problems(line)] == []
-        return [json.loads(line) for line in found.splitlines()]
-
-
-@dataclass
-class Flags:
-    """A feed that stands still."""
-
-    current: Snapshot
-    source: str = "push"
-    staleness_seconds: float = 0.0
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-@dataclass
-class World:
-    """The gateway between two scripts; `asked` is what each was asked, by method and target."""
-
-    client: httpx.AsyncClient
-    asked: dict[str, list[str]]
-    scripts: dict[str, Script]
-    app: Gateway
-    records: Records
-
-    async def get(self, path: str, role: str = "clinician", **headers: str) -> httpx.Response:
-        return await self.client.get(path, headers={"authorization": f"Bearer {role}", **headers})
-
-
-def task(**changed: Any) -> dict[str, Any]:
-    """A compliance task as our own select has PostgREST answer it."""
-    return {
-        "id": ROW, "submission_id": None, "task_type": "identity_check", "status": "done", "title": "t",
-        "description": None, "is_blocking": False, "priority": 3, "assignee_id": None, "due_at": None,
-        "completed_at": None, "completed_by": None, "metadata": {}, "created_at": "2024-01-01T00:00:00+00:00",
-        "updated_at": "2024-01-02T00:00:00+00:00", "_origin": "legacy", **changed,
-    }  # fmt: skip
-
-
-def reply(code: int, body: Any, **headers: str) -> httpx.Response:
-    """As it comes from a socket: unread, and framed."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    framed = {"content-length": str(len(content)), **headers}
-    return httpx.Response(code, headers=framed, stream=httpx.ByteStream(content))
-
-
-def rows(*found: Mapping[str, Any]) -> Script:
-    return lambda request: reply(200, list(found))
-
-
-def status(code: int) -> Script:
-    return lambda request: reply(code, {"message": "patient 7"})
-
-
-def service(*, item: int = 404, known: bool = False, page: list[Any] | None = None) -> Script:
-    """A service that knows, or does not know, what it is asked for."""
-
-    def script(request: httpx.Request) -> httpx.Response:
-        match request.extensions["target"]:
-            case b"/internal/known":
-                return reply(200, {"known": [known]})
-            case b"/internal/page":
-                keys = json.loads(request.content)["keys"]
-                answer = {"items": page or [], "next": None, "known": [known] * len(keys)}
-                return reply(200, answer)
-            case _:
-                row = {"id": ROW, "status": "from the service"}
-                return reply(item, row, etag='"1.service"')
-
-    return script
-
-
-def at(stage: Stage, *, backfilled: bool = False, **partitions: Stage) -> FlagSet:
-    """Everybody at this stage of every entity, partitions of compliance tasks apart."""
-    first = first_flag_set(Stage.COMPLETE)
-    state = EntityState(floor=stage, ceiling=stage, backfilled=backfilled)
-    states = dict.fromkeys(first.states, state)
-    for name, own in partitions.items():
-        states[Scope(entity="compliance_tasks", partition=name)] = replace(
-            state, floor=own, ceiling=own
-        )
-    return replace(first, states=states)
-
-
-@pytest.fixture
-def settings() -> Settings:
-    return load(profile="sandbox", allowed_hosts="gateway")
-
-
-@pytest.fixture
-async def world(
-    settings: Settings, request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[World]:
-    """`request.param`: the flag set. Both sides refuse until a test gives them a script."""
-    asked: dict[str, list[str]] = {"legacy": [], "service": []}
-    scripts: dict[str, Script] = {"legacy": status(500), "service": status(500)}
-
-    def upstream(name: str, side: str) -> Upstream:
-        def script() -> Script:
-            play = scripts[side]
-            return play if isinstance(play, Trouble) else partial(noted, play)
-
-        def noted(play: Play, request: httpx.Request) -> httpx.Response:
-            asked[side].append(f"{request.method} {request.extensions['target'].decode()}")
-            return play(request)
-
-        return scripted(name, f"http://{name}", script, connections=1, deadline=1.0)
-
-    legacy, compliance = upstream("legacy", "legacy"), upstream("compliance", "service")
-    metrics, records = Metrics(), Records(tmp_path)
-    owner = owners({Service.COMPLIANCE: compliance})
-    services = ServiceSide(owner, InternalTokens("k" * 32), KEY)
-    deps = Deps(
-        settings=settings,
-        verifier=Verifier(),
-        flags=Flags(current=Snapshot(request.param, version=7, store="s")),
-        reader=Reader(
-            LegacySide(
-                legacy,
-                apikey="sb_publishable_x",
-                budget=Budget(per_second=1000, burst=1000),
-                unrepresentable=lambda e, c: None,
-            ),
-            services,
-            KEY,
-        ),
-        services=owner,
-        limits=Limits(settings, metrics),
-        overload=Overload(),
-        records=records.log,
-        metrics=metrics,
-        tally=metrics.tally,
-        alarm=Alarm(metrics, time.monotonic),
-        cursor_key=KEY,
-        record_key=KEY,
-        openapi=b"{}",
-        clock=time.monotonic,
-    )
-    app = Gateway(deps, feeds=(), upstreams=(legacy, compliance))
-    async with httpx.AsyncClient(transport=Wire(app), base_url="http://gateway") as client:
-        yield World(client=client, asked=asked, scripts=scripts, app=app, records=records)
-    await app.stop()
-
-
-def staged(*flag_sets: FlagSet) -> pytest.MarkDecorator:
-    names = [f"flags-{number}" for number, _ in enumerate(flag_sets)]
-    return pytest.mark.parametrize("world", flag_sets, indirect=True, ids=names)
 
 
 ITEM = f"/v2/compliance/{ROW}"
