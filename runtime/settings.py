@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from catalog.service import Service
 from runtime.keyring import Keyring, read_keyring
+from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
 SERVICES = tuple(service.value for service in Service)
@@ -199,6 +200,12 @@ class Settings(BaseSettings):
         description="How far the audit chains had come; keep it where the database's owner cannot reach",
     )
 
+    # --- partners outside
+    vendor_keys: SecretStr | None = Field(
+        None,
+        description="Secrets that laboratories sign with, vendor:base64,…, 32 bytes or more; a vendor twice while one is rotated",
+    )
+
     # --- flags
     flags_file: Path = Field(
         Path("config/flags.json"), description="Flag set of last resort, shipped with the release"
@@ -260,6 +267,13 @@ class Settings(BaseSettings):
     def _keyring(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             read_keyring(value.get_secret_value())
+        return value
+
+    @field_validator("vendor_keys")
+    @classmethod
+    def _vendor_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_vendor_keys(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -324,6 +338,12 @@ class Settings(BaseSettings):
     def need_keyring(self, name: str) -> Keyring:
         """`need`, for keys by id."""
         return read_keyring(self.need_secret(name))
+
+    def known_vendors(self) -> VendorKeys:
+        """Nobody, where none are set: then no signature is right."""
+        return (
+            read_vendor_keys(self.need_secret("vendor_keys")) if self.vendor_keys else VendorKeys()
+        )
 
     @classmethod
     @override

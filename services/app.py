@@ -43,6 +43,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     internal_tokens = InternalTokens(settings.need_secret("internal_token_key"))
     cursor_key = settings.need_secret("cursor_key").encode()
     dsn = settings.service_database_url(service)
+    vendors = settings.known_vendors()
     repeats = Repeats(settings.need_keyring("evidence_keys"))
     idempotency = Idempotency(repeats, Sealer(settings.need_keyring("field_keys")))
     openapi = document(tuple(r for r in resources() if r.service is service), title=service.label)
@@ -70,6 +71,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             idempotency=idempotency,
             ids=ids,
             rules=rules_of(service, ids),
+            vendors=vendors,
         )
         try:
             yield

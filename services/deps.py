@@ -9,6 +9,7 @@ from catalog.service import Service
 from runtime.identity import Identity, Verifier
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeySet
+from runtime.vendorkeys import VendorKeys
 from services.idempotency import Idempotency
 from services.leased_ids import LeasedIds
 from services.rules import Rules
@@ -32,3 +33,4 @@ class Deps:
     ids: LeasedIds
     rules: Mapping[str, Rules]
     """By entity; an entity without rules of its own is not in it."""
+    vendors: VendorKeys

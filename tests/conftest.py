@@ -9,6 +9,7 @@ pytest_plugins = (
     "tests.sandboxes",
     "tests.standin_server",
     "tests.services_world",
+    "tests.services_writing",
     "tests.world",
 )
 
