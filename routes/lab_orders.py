@@ -16,6 +16,7 @@ RESOURCES = (
         summary="Lab orders and their state",
         order="-created_at",
         staff_only=frozenset({"vendor_payload", "integration_error"}),
+        waits=True,
         writes=Writes(
             create=Create(
                 required=("submission_id", "test_code"),

@@ -20,8 +20,10 @@ from runtime.postgres import create_pool
 from runtime.repeats import Repeats
 from runtime.sealed import Sealer
 from runtime.settings import Settings
+from runtime.tasks import spawn, stop
 from services import health
 from services.body import JSON
+from services.changes import Changes
 from services.deps import Deps
 from services.edge import Edge
 from services.idempotency import Idempotency
@@ -46,7 +48,9 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     vendors = settings.known_vendors()
     repeats = Repeats(settings.need_keyring("evidence_keys"))
     idempotency = Idempotency(repeats, Sealer(settings.need_keyring("field_keys")))
-    openapi = document(tuple(r for r in resources() if r.service is service), title=service.label)
+    own = tuple(resource for resource in resources() if resource.service is service)
+    openapi = document(own, title=service.label)
+    channels = [f"{service}.{resource.asset.target}" for resource in own if resource.waits]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -57,6 +61,8 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
         )
         numbers = await create_pool(dsn, name=f"banyan {service} ids", size=1)
         ids = LeasedIds(service, numbers)
+        changes = Changes(dsn, channels, name=f"banyan {service}")
+        listening = [spawn(changes.run(), name="changes")] if channels else []
         app.state.deps = Deps(
             service=service,
             pool=pool,
@@ -72,10 +78,12 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             ids=ids,
             rules=rules_of(service, ids),
             vendors=vendors,
+            changes=changes,
         )
         try:
             yield
         finally:
+            await stop(*listening)
             await numbers.close()
             await pool.close()
             await upstream.close()

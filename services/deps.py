@@ -10,6 +10,7 @@ from runtime.identity import Identity, Verifier
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeySet
 from runtime.vendorkeys import VendorKeys
+from services.changes import Changes
 from services.idempotency import Idempotency
 from services.leased_ids import LeasedIds
 from services.rules import Rules
@@ -34,3 +35,4 @@ class Deps:
     rules: Mapping[str, Rules]
     """By entity; an entity without rules of its own is not in it."""
     vendors: VendorKeys
+    changes: Changes
