@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from catalog.service import Service
 from runtime.keyring import Keyring, read_keyring
+from runtime.objecturl import read_object_url
 from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         None, description="Redis or Valkey: flag snapshot, push, pins"
+    )
+    object_store_url: SecretStr | None = Field(
+        None,
+        description="Files of action plans: file:///folder, memory:///, or s3://bucket/prefix?endpoint=&region=&access_key_id=&secret_access_key=",
     )
     service_urls: dict[str, str] = Field(
         default_factory=dict,
@@ -269,6 +274,13 @@ class Settings(BaseSettings):
             read_keyring(value.get_secret_value())
         return value
 
+    @field_validator("object_store_url")
+    @classmethod
+    def _object_store(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_object_url(value.get_secret_value())
+        return value
+
     @field_validator("vendor_keys")
     @classmethod
     def _vendor_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -294,6 +306,9 @@ class Settings(BaseSettings):
                 query = parse_qs(urlsplit(secret.get_secret_value()).query)
                 if query.get("sslmode") != ["verify-full"]:
                     found.append(f"{name} (use sslmode=verify-full)")
+        objects = self.object_store_url
+        if objects and not read_object_url(objects.get_secret_value()).encrypted:
+            found.append("object_store_url (use an endpoint with https://)")
         urls = {
             "legacy_rest_url": self.legacy_rest_url,
             "gateway_url": self.gateway_url,

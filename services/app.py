@@ -16,6 +16,7 @@ from routes.refused import MethodNotAllowed, NoSuchRoute
 from runtime.internal_token import InternalTokens
 from runtime.issuer import issuer_identities, issuer_keys, issuer_upstream
 from runtime.jwks import KeySet
+from runtime.objectstore import open_store
 from runtime.postgres import create_pool
 from runtime.repeats import Repeats
 from runtime.sealed import Sealer
@@ -46,6 +47,8 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     cursor_key = settings.need_secret("cursor_key").encode()
     dsn = settings.service_database_url(service)
     vendors = settings.known_vendors()
+    keeps_files = service is Service.CARE_PLANS
+    objects = open_store(settings.need_secret("object_store_url")) if keeps_files else None
     repeats = Repeats(settings.need_keyring("evidence_keys"))
     idempotency = Idempotency(repeats, Sealer(settings.need_keyring("field_keys")))
     own = tuple(resource for resource in resources() if resource.service is service)
@@ -79,6 +82,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             rules=rules_of(service, ids),
             vendors=vendors,
             changes=changes,
+            objects=objects,
         )
         try:
             yield

@@ -9,6 +9,7 @@ from catalog.service import Service
 from runtime.identity import Identity, Verifier
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeySet
+from runtime.objectstore import ObjectStore
 from runtime.vendorkeys import VendorKeys
 from services.changes import Changes
 from services.idempotency import Idempotency
@@ -36,3 +37,5 @@ class Deps:
     """By entity; an entity without rules of its own is not in it."""
     vendors: VendorKeys
     changes: Changes
+    objects: ObjectStore | None
+    """None where a service keeps no files."""

@@ -121,7 +121,8 @@ async def _members(request: Request, operation: Operation) -> tuple[Mapping[str,
 def _repeatable(
     request: Request, operation: Operation, author: Author, members: Mapping[str, Any]
 ) -> Repeatable | None:
-    if operation.signed:
+    # A signed message has a key of its own; a file that is put twice is the same file.
+    if operation.signed or operation.body is Body.STREAM:
         return None
     key = idempotency_key(request, required=operation.keyed)
     if key is None:
