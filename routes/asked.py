@@ -9,11 +9,9 @@ from routes.key import Key, parse_key, parse_part
 from routes.match import Match
 from routes.query import ListQuery, QueryError, parse_list
 from routes.refused import InvalidKey, InvalidQuery
-from routes.resource import Resource
+from routes.resource import LONGEST_WAIT, Resource
 from routes.value import ValueRefused
 
-LONGEST_WAIT = 25
-"""Seconds; below what proxies let a request be silent."""
 _SECONDS = re.compile(rb"[0-9]{1,9}")
 
 

@@ -106,5 +106,9 @@ OPERATIONS = (
             "result_summary": Member(type=Type.TEXT),
             "payload": Member(type=Type.JSONB),
         },
+        answer={
+            "applied": Member(type=Type.BOOLEAN, required=True),
+            "status": Member(type=Type.TEXT, required=True),
+        },
     ),
 )

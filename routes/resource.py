@@ -13,6 +13,8 @@ from routes.problem import FieldError
 from routes.writes import Writes
 
 PREFIX = "/v2"
+LONGEST_WAIT = 25
+"""Seconds for a row's next version; below what proxies let a request be silent."""
 _BY_DATABASE = frozenset({"created_at", "updated_at"})
 
 
