@@ -66,16 +66,17 @@ class ObjectStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._puts = 0
+        self.putting = 0
+        """Puts that are under way."""
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         """All that comes, or nothing: also where `chunks` raises, which comes out as it is. Raises StoreBusy, StoreDown.
 
         A put that is cancelled leaves nothing either, but keeps asking `chunks` for a while: let them end by an error instead.
         """
-        if self._puts >= MOST_PUTS:
+        if self.putting >= MOST_PUTS:
             raise StoreBusy
-        self._puts += 1
+        self.putting += 1
         try:
             await obstore.put_async(
                 self._store, name, chunks, chunk_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE
@@ -83,7 +84,7 @@ class ObjectStore:
         except BaseError:  # no OSError: it would be one of `chunks`
             raise StoreDown from None
         finally:
-            self._puts -= 1
+            self.putting -= 1
 
     async def get(self, name: str) -> Reading:
         """Raises NoSuchObject, StoreDown."""
