@@ -7,7 +7,7 @@ StoreDown      the store cannot be reached, or refuses; what was put is not ther
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,7 +27,9 @@ _PARTS_AT_ONCE = 1
 MOST_PUTS = 16
 """At once in a process: each holds its parts in memory."""
 _READ_BYTES = 256 * 1024
-_CONNECT, _REQUEST = "2s", "60s"
+_CONNECT, _SILENCE, _WHOLE = "2s", "10s", "1h"
+"""Of a request to S3; a file goes as fast as its reader takes it."""
+_RETRIES, _RETRY_FOR = 2, timedelta(seconds=5)
 
 Store: TypeAlias = LocalStore | MemoryStore | S3Store
 
@@ -154,6 +156,8 @@ def _s3(where: ObjectUrl) -> S3Store:
         client_options={
             "allow_http": not where.encrypted,
             "connect_timeout": _CONNECT,
-            "timeout": _REQUEST,
+            "read_timeout": _SILENCE,
+            "timeout": _WHOLE,
         },
+        retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_FOR},
     )
