@@ -1,5 +1,6 @@
 """What a /v2 read asks for: a list or an item, checked. Pure; gateway and services read requests by it."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,16 +9,19 @@ from routes.key import Key, parse_key, parse_part
 from routes.match import Match
 from routes.query import ListQuery, QueryError, parse_list
 from routes.refused import InvalidKey, InvalidQuery
-from routes.resource import Resource
+from routes.resource import LONGEST_WAIT, Resource
 from routes.value import ValueRefused
+
+_SECONDS = re.compile(rb"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedItem:
-    """One row, by its key."""
+    """One row, by its key. `wait`: seconds for which its next version may be waited for, if it is the one that is known."""
 
     resource: Resource
     key: Key
+    wait: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +48,8 @@ def read_asked(
         if found.item is not None:
             if query:
                 raise InvalidQuery("query", "an_item_takes_none")
-            return AskedItem(resource=resource, key=asked_key(found))
+            wait = wanted_wait(prefer) if resource.waits else 0
+            return AskedItem(resource=resource, key=asked_key(found), wait=wait)
         parsed = parse_list(
             resource, query, staff=staff, parent=asked_parent(found), cursor_key=cursor_key
         )
@@ -55,8 +60,21 @@ def read_asked(
 
 def wants_count(prefer: Iterable[bytes]) -> bool:
     """`count=exact` among the wishes of any Prefer header (RFC 7240)."""
-    wishes = b",".join(prefer).split(b",")
-    return any(wish.strip().lower() == b"count=exact" for wish in wishes)
+    return any(wish.lower() == b"count=exact" for wish in _wishes(prefer))
+
+
+def wanted_wait(prefer: Iterable[bytes]) -> int:
+    """The seconds of `wait=N`, at most LONGEST_WAIT; 0 where it is not wished for, or not clear. The first wish counts."""
+    for wish in _wishes(prefer):
+        name, _, seconds = wish.partition(b"=")
+        if name.strip().lower() == b"wait":
+            found = _SECONDS.fullmatch(seconds.strip())
+            return min(int(found[0]), LONGEST_WAIT) if found else 0
+    return 0
+
+
+def _wishes(prefer: Iterable[bytes]) -> list[bytes]:
+    return [wish.strip() for wish in b",".join(prefer).split(b",")]
 
 
 def asked_key(found: Match) -> Key:

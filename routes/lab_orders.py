@@ -16,6 +16,7 @@ RESOURCES = (
         summary="Lab orders and their state",
         order="-created_at",
         staff_only=frozenset({"vendor_payload", "integration_error"}),
+        waits=True,
         writes=Writes(
             create=Create(
                 required=("submission_id", "test_code"),
@@ -104,6 +105,10 @@ OPERATIONS = (
             "occurred_at": Member(type=Type.TIMESTAMPTZ, required=True),
             "result_summary": Member(type=Type.TEXT),
             "payload": Member(type=Type.JSONB),
+        },
+        answer={
+            "applied": Member(type=Type.BOOLEAN, required=True),
+            "status": Member(type=Type.TEXT, required=True),
         },
     ),
 )

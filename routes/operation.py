@@ -54,6 +54,10 @@ class Operation:
     """Of the JSON body, or of the query of a GET."""
     body: Body = Body.NONE
     answers: Body = Body.JSON
+    answer: Mapping[str, Member] = field(default_factory=dict)
+    """Members of the JSON answer, where it is no row."""
+    gives: str = ""
+    """Entity of the row that is answered, where it is not the one that the path names."""
     keyed: bool = False
     """`Idempotency-Key` is required."""
     signed: bool = False

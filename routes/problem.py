@@ -82,6 +82,12 @@ _PROBLEMS = (
         detail="There is no such thing, or you may not see it.",
     ),
     Problem(
+        code="file_not_here",
+        status=404,
+        title="No file yet",
+        detail="The row is there, its file is not: it has not been put in place, or has not come over yet.",
+    ),
+    Problem(
         code="no_such_route",
         status=404,
         title="No such route",

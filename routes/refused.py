@@ -7,7 +7,7 @@ Refused
     NotImplementedHere, HttpVersion, NoSuchMethod
   RateLimited                                                       too often
   Unauthenticated, Forbidden                                        who asks
-  NoSuchRoute, NotFound, MethodNotAllowed                           what is asked for
+  NoSuchRoute, NotFound, FileNotHere, MethodNotAllowed              what is asked for
   InvalidQuery, InvalidKey                                          how; `errors` names what
   InvalidBody, InvalidFields, WrongContentType                      what is to be written
   IdempotencyKeyMissing, IdempotencyKeyInvalid,                     how a repeat is told from a new request
@@ -102,6 +102,12 @@ class NoSuchRoute(Refused):
 
 class NotFound(Refused):
     code = "not_found"
+
+
+class FileNotHere(Refused):
+    """The row is there; its file has not been put in place, or has not come over yet."""
+
+    code = "file_not_here"
 
 
 class MethodNotAllowed(Refused):

@@ -13,6 +13,8 @@ from routes.problem import FieldError
 from routes.writes import Writes
 
 PREFIX = "/v2"
+LONGEST_WAIT = 25
+"""Seconds for a row's next version; below what proxies let a request be silent."""
 _BY_DATABASE = frozenset({"created_at", "updated_at"})
 
 
@@ -36,6 +38,8 @@ class Resource:
     """What a database's constraint by this name says about a written row, where its name alone does not (routes.constraint)."""
     home: str = ""
     """The column that names the user at whose side the row is written, if that is not the caller (decisions.md 16)."""
+    waits: bool = False
+    """A GET of an item may wait for its next version (`Prefer: wait=N`, decisions.md 8)."""
 
     def __post_init__(self) -> None:
         named = {*self.staff_only, *filter(None, (self.parent_column, self.home))}
@@ -48,6 +52,8 @@ class Resource:
             raise CatalogError(f"{self.path}: {self.parent_column} is merged and holds no key")
         if ("{id}" in self.path) != self.nested:
             raise CatalogError(f"{self.path}: {{id}} and `parent_column` go together")
+        if self.waits and self.nested:
+            raise CatalogError(f"{self.path}: it has no items that one could wait for")
         self._check_writes()
         hidden = {name for name in self.asset.key if not self.asset.by_target[name].public}
         if hidden:

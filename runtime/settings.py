@@ -24,6 +24,8 @@ from typing_extensions import override
 
 from catalog.service import Service
 from runtime.keyring import Keyring, read_keyring
+from runtime.objecturl import read_object_url
+from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
 SERVICES = tuple(service.value for service in Service)
@@ -64,6 +66,10 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         None, description="Redis or Valkey: flag snapshot, push, pins, event log"
+    )
+    object_store_url: SecretStr | None = Field(
+        None,
+        description="Files of action plans: file:///folder, memory:///, or s3://bucket/prefix?endpoint=&region=&access_key_id=&secret_access_key=",
     )
     service_urls: dict[str, str] = Field(
         default_factory=dict,
@@ -220,6 +226,12 @@ class Settings(BaseSettings):
         None, description="Receiver of alerts, told as by Alertmanager (version 4)"
     )
 
+    # --- partners outside
+    vendor_keys: SecretStr | None = Field(
+        None,
+        description="Secrets that laboratories sign with, vendor:base64,…, 32 bytes or more; a vendor twice while one is rotated",
+    )
+
     # --- flags
     flags_file: Path = Field(
         Path("config/flags.json"), description="Flag set of last resort, shipped with the release"
@@ -291,6 +303,20 @@ class Settings(BaseSettings):
             read_keyring(value.get_secret_value())
         return value
 
+    @field_validator("object_store_url")
+    @classmethod
+    def _object_store(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_object_url(value.get_secret_value())
+        return value
+
+    @field_validator("vendor_keys")
+    @classmethod
+    def _vendor_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_vendor_keys(value.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _encrypted_in_production(self) -> "Settings":
         if self.profile == "production":
@@ -309,6 +335,9 @@ class Settings(BaseSettings):
                 query = parse_qs(urlsplit(secret.get_secret_value()).query)
                 if query.get("sslmode") != ["verify-full"]:
                     found.append(f"{name} (use sslmode=verify-full)")
+        objects = self.object_store_url
+        if objects and not read_object_url(objects.get_secret_value()).encrypted:
+            found.append("object_store_url (use an endpoint with https://)")
         urls = {
             "legacy_rest_url": self.legacy_rest_url,
             "gateway_url": self.gateway_url,
@@ -355,6 +384,12 @@ class Settings(BaseSettings):
     def need_keyring(self, name: str) -> Keyring:
         """`need`, for keys by id."""
         return read_keyring(self.need_secret(name))
+
+    def known_vendors(self) -> VendorKeys:
+        """Nobody, where none are set: then no signature is right."""
+        return (
+            read_vendor_keys(self.need_secret("vendor_keys")) if self.vendor_keys else VendorKeys()
+        )
 
     @classmethod
     @override

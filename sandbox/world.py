@@ -239,6 +239,7 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         **{name.upper(): keys(name) for name in ("field_keys", "evidence_keys", "audit_keys")},
         "AUDIT_ANCHOR_FILE": str(run / "data" / "audit.anchors.jsonl"),
         "ACCESS_LOG_FOLDER": str(run / "access"),
+        "OBJECT_STORE_URL": _object_store(settings, run),
         # Benchmarks and tests ask as few users as fast as they can.
         "USER_REQUESTS_PER_SECOND": str(settings.user_requests_per_second * 1000),
         "PARTNER_REQUESTS_PER_SECOND": str(settings.partner_requests_per_second * 1000),
@@ -255,6 +256,13 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
     if "frontend" in urls:
         found["CORS_ORIGINS"] = urls["frontend"]
     return found
+
+
+def _object_store(settings: Settings, run: Path) -> str:
+    """The URL that is set, else a folder of ours."""
+    if settings.object_store_url is not None:
+        return settings.need_secret("object_store_url")
+    return (run / "data" / "objects").resolve().as_uri()
 
 
 def steps(world: World, supervisor: Supervisor) -> list[Step]:

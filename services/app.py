@@ -16,6 +16,7 @@ from routes.refused import MethodNotAllowed, NoSuchRoute
 from runtime.internal_token import InternalTokens
 from runtime.issuer import issuer_identities, issuer_keys, issuer_upstream
 from runtime.jwks import KeySet
+from runtime.objectstore import open_store
 from runtime.postgres import create_pool
 from runtime.repeats import Repeats
 from runtime.sealed import Sealer
@@ -24,6 +25,7 @@ from runtime.tasks import spawn, stop
 from services import health
 from services.background import tasks_of
 from services.body import JSON
+from services.changes import Changes
 from services.deps import Deps
 from services.edge import Edge
 from services.idempotency import Idempotency
@@ -45,9 +47,14 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
     internal_tokens = InternalTokens(settings.need_secret("internal_token_key"))
     cursor_key = settings.need_secret("cursor_key").encode()
     dsn = settings.service_database_url(service)
+    vendors = settings.known_vendors()
+    keeps_files = service is Service.CARE_PLANS
+    objects = open_store(settings.need_secret("object_store_url")) if keeps_files else None
     repeats = Repeats(settings.need_keyring("evidence_keys"))
     idempotency = Idempotency(repeats, Sealer(settings.need_keyring("field_keys")))
-    openapi = document(tuple(r for r in resources() if r.service is service), title=service.label)
+    own = tuple(resource for resource in resources() if resource.service is service)
+    openapi = document(own, title=service.label)
+    channels = [f"{service}.{resource.asset.target}" for resource in own if resource.waits]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +65,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
         )
         numbers = await create_pool(dsn, name=f"banyan {service} ids", size=1)
         ids = LeasedIds(service, numbers)
+        changes = Changes(dsn, channels, name=f"banyan {service}")
         app.state.deps = deps = Deps(
             service=service,
             pool=pool,
@@ -72,11 +80,16 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             idempotency=idempotency,
             ids=ids,
             rules=rules_of(service, ids),
+            vendors=vendors,
+            changes=changes,
+            objects=objects,
         )
         running = [
             spawn(work(deps, settings), name=f"{service}.{name}")
             for name, work in tasks_of(service).items()
         ]
+        if channels:
+            running.append(spawn(changes.run(), name="changes"))
         try:
             yield
         finally:

@@ -35,13 +35,17 @@ Work = Callable[[Transaction], Awaitable[Answer]]
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """Who writes what, as far as every write is alike. `repeat` is None for a request without an idempotency key."""
+    """Who writes what, as far as every write is alike. `repeat` is None for a request without an idempotency key.
+
+    `forgotten`: refusals that are not remembered for its repeats, because what they say may soon be otherwise.
+    """
 
     resource: Resource
     author: Author
     correlation_id: str
     epoch: int | None
     repeat: Repeatable | None
+    forgotten: tuple[type[Refused], ...] = ()
 
 
 async def run(attempt: Attempt, work: Work, deps: Deps) -> Answer:
@@ -70,7 +74,7 @@ async def _once(attempt: Attempt, work: Work, deps: Deps) -> Answer:
         try:
             answer = await _work(attempt, work, transaction)
         except Refused as refused:
-            if attempt.repeat is None or isinstance(refused, _TRANSIENT):
+            if attempt.repeat is None or isinstance(refused, (*_TRANSIENT, *attempt.forgotten)):
                 raise
             answer = problem(refused, attempt.correlation_id)
         if attempt.repeat is not None:

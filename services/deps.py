@@ -9,6 +9,9 @@ from catalog.service import Service
 from runtime.identity import Identity, Verifier
 from runtime.internal_token import InternalTokens
 from runtime.jwks import KeySet
+from runtime.objectstore import ObjectStore
+from runtime.vendorkeys import VendorKeys
+from services.changes import Changes
 from services.idempotency import Idempotency
 from services.leased_ids import LeasedIds
 from services.rules import Rules
@@ -32,3 +35,7 @@ class Deps:
     ids: LeasedIds
     rules: Mapping[str, Rules]
     """By entity; an entity without rules of its own is not in it."""
+    vendors: VendorKeys
+    changes: Changes
+    objects: ObjectStore | None
+    """None where a service keeps no files."""

@@ -5,6 +5,7 @@ Busy              no database connection was free in time, or too many others wr
 OutcomeUnknown    a commit was sent and its answer is lost
 NoIds             services.leased_ids: no number is left for a new row
 TooManyTokens     runtime.identity: too many forged tokens at the moment
+StoreBusy, StoreDown   runtime.objectstore: files cannot be put or got at the moment
 KeysUnavailable   runtime.jwks: no token can be judged, because the issuer's keys were never seen or are too old
 
 What PostgreSQL, its driver and the network raise is told apart by `code_of` and never shown: their texts hold values.
@@ -18,6 +19,7 @@ from routes.problem import PROBLEMS
 from routes.refused import Claimed, MethodNotAllowed, Refused
 from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
+from runtime.objectstore import StoreBusy, StoreDown
 
 RETRY_AFTER_SECONDS = "1"
 
@@ -34,11 +36,21 @@ class NoIds(Exception):
     """Nothing was written: the worker that leases numbers from legacy stands still."""
 
 
-EXPECTED = (Refused, Busy, OutcomeUnknown, NoIds, TooManyTokens, KeysUnavailable)
+EXPECTED = (
+    Refused,
+    Busy,
+    OutcomeUnknown,
+    NoIds,
+    StoreBusy,
+    StoreDown,
+    TooManyTokens,
+    KeysUnavailable,
+)
 """Everything else is logged as an error."""
 
 _UNREACHABLE = (
     KeysUnavailable,
+    StoreDown,
     OSError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
@@ -53,7 +65,7 @@ def code_of(error: Exception) -> str:
     """The problem code of an error; `internal` for what nobody foresaw."""
     if isinstance(error, Refused):
         return error.code
-    if isinstance(error, Busy | NoIds | TooManyTokens):
+    if isinstance(error, Busy | NoIds | StoreBusy | TooManyTokens):
         return "upstream_busy"
     if isinstance(error, OutcomeUnknown):
         return "upstream_broke"

@@ -16,12 +16,12 @@ from starlette.responses import Response
 from catalog.service import Service
 from routes.asked import asked_key
 from routes.idempotency import fingerprinted
-from routes.json_body import BodyRefused, canonical_json, read_object
+from routes.json_body import canonical_json
 from routes.key import Key
 from routes.match import Match
 from routes.operation import Body, Operation, read_members
 from routes.query import QueryError, pairs
-from routes.refused import InvalidBody, InvalidFields, InvalidQuery, MethodNotAllowed, NoSuchRoute
+from routes.refused import InvalidFields, InvalidQuery, MethodNotAllowed, NoSuchRoute
 from runtime.repeats import Repeatable
 from services.attempt import Attempt, epoch_of
 from services.body import read_bytes, read_json
@@ -36,7 +36,7 @@ class Call:
     """A request for an operation, checked as far as all are alike.
 
     `members` are those of the body or the query. `key` names the row of a path that has one; a streamed body is still to
-    come from `request`. Of a signed request nothing is believed yet: `raw` is its whole body, `members` are unchecked and
+    come from `request`. Of a signed request nothing is believed yet: `raw` is its whole body, there are no `members` and
     the author is nobody until the handler has looked at the signature.
     """
 
@@ -111,7 +111,8 @@ async def _members(request: Request, operation: Operation) -> tuple[Mapping[str,
             raise InvalidQuery("query", "repeated")
         return _parameters(operation, dict(given)), b""
     if operation.signed:
-        return await _signed_members(request, operation)
+        # Not even parsed: the handler looks at the signature first, and at these bytes.
+        return {}, await read_bytes(request)
     if operation.body is Body.JSON:
         return read_members(operation, await read_json(request)), b""
     return {}, b""
@@ -126,20 +127,12 @@ def _parameters(operation: Operation, given: Mapping[str, str]) -> Mapping[str, 
         raise InvalidQuery(first.field, first.code) from None
 
 
-async def _signed_members(
-    request: Request, operation: Operation
-) -> tuple[Mapping[str, Any], bytes]:
-    """The handler looks at the signature first, and at these bytes: nobody has changed them."""
-    raw = await read_bytes(request)
-    try:
-        return read_object(raw), raw
-    except BodyRefused as refused:
-        raise InvalidBody(refused.code) from None
-
-
 def _repeatable(
     request: Request, operation: Operation, author: Author, members: Mapping[str, Any]
 ) -> Repeatable | None:
+    # A signed message has a key of its own; a file that is put twice is the same file.
+    if operation.signed or operation.body is Body.STREAM:
+        return None
     key = idempotency_key(request, required=operation.keyed)
     if key is None:
         return None

@@ -1,6 +1,7 @@
 """The way of a /v2 read through a service: which resource, who asks, what is asked, what the caller gets."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -8,7 +9,6 @@ from starlette.responses import Response
 
 from routes.asked import AskedItem, AskedList, read_asked
 from routes.cursor import Position
-from routes.etag import etag, matches
 from routes.match import Match, match
 from routes.query import ListQuery
 from routes.refused import NoSuchRoute, NotFound
@@ -16,6 +16,8 @@ from runtime.identity import Identity
 from services.body import JSON
 from services.deps import Deps
 from services.identify import identify
+from services.item import item_response
+from services.longpoll import next_version
 from services.snapshot import Item, Page, snapshot
 
 
@@ -30,7 +32,11 @@ async def read(request: Request, found: Match, deps: Deps) -> Response:
         cursor_key=deps.cursor_key,
     )
     if isinstance(asked, AskedItem):
-        return await _item(asked, headers(request, b"if-none-match"), caller, deps)
+        known = b",".join(headers(request, b"if-none-match")).decode("latin-1")
+        if request.method == "GET" and asked.wait and known.strip() not in ("", "*"):
+            look = partial(_item, asked, caller, deps)
+            return await next_version(request, asked, look, known, deps.changes)
+        return item_response(await _item(asked, caller, deps), known)
     return await _list(asked, caller, deps)
 
 
@@ -47,21 +53,12 @@ def headers(request: Request, name: bytes) -> list[bytes]:
     return [value for key, value in request.scope["headers"] if key == name]
 
 
-async def _item(
-    asked: AskedItem, if_none_match: Sequence[bytes], caller: Identity, deps: Deps
-) -> Response:
+async def _item(asked: AskedItem, caller: Identity, deps: Deps) -> Item:
     async with snapshot(deps.pool, deps.service, wait=deps.pool_wait) as view:
         item = await view.item(asked.resource, asked.key, caller)
     if item is None:
         raise NotFound
-    return _item_response(item, if_none_match)
-
-
-def _item_response(item: Item, if_none_match: Sequence[bytes]) -> Response:
-    tag = etag(item.stamp, item.origin)
-    if if_none_match and matches(b",".join(if_none_match).decode("latin-1"), tag):
-        return Response(status_code=304, headers={"etag": tag})
-    return Response(item.text, media_type=JSON, headers={"etag": tag})
+    return item
 
 
 async def _list(asked: AskedList, caller: Identity, deps: Deps) -> Response:

@@ -1,6 +1,6 @@
 """`Rules`: what a service's domain says about a write, beside types, states and row security. A service overrides what it has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 
 from catalog.service import Service
@@ -12,6 +12,12 @@ from services.transaction import Transaction
 
 class Rules:
     """Of one entity. Each may raise Refused. `values` are JSON values by column; what a method answers is written."""
+
+    async def complete(
+        self, transaction: Transaction, values: Values, named: Collection[str]
+    ) -> Values:
+        """Before `create`: what a new row gets where its body names nothing, and the route's default does not do."""
+        return values
 
     async def create(self, transaction: Transaction, values: Values) -> Values:
         """Before a new row is written."""

@@ -13,9 +13,11 @@ from asyncpg.pool import PoolConnectionProxy
 
 from catalog.asset import Asset
 from catalog.service import Service
+from routes.json_body import read_row
 from routes.key import Key
 from routes.query import ListQuery
 from routes.resource import Resource
+from routes.written import Values
 from runtime.identity import Identity, row_claims
 from services.errors import Busy
 from services.sql import (
@@ -24,6 +26,7 @@ from services.sql import (
     item_statement,
     known_statement,
     list_statement,
+    whole_statement,
 )
 
 _KNOWN_ROLE = "banyan_known"
@@ -45,6 +48,15 @@ class Item:
     """One row as JSON text, and what its entity tag is made of."""
 
     text: str
+    stamp: str
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A row with all its columns, as JSON values with every digit: not as it is shown to anybody."""
+
+    row: Values
     stamp: str
     origin: str
 
@@ -76,6 +88,15 @@ class Snapshot:
         """What a statement of a service's own answers a caller, known by what row security may know (`row_claims`)."""
         await self._become(self._role, claims)
         return await self._fetch(statement)
+
+    async def whole(self, resource: Resource, key: Key, claims: str) -> Whole | None:
+        """A row, if whoever has these claims (runtime.identity.row_claims) sees it."""
+        await self._become(self._role, claims)
+        rows = await self._fetch(whole_statement(resource, key))
+        if not rows:
+            return None
+        found = rows[0]
+        return Whole(row=read_row(found["row"]), stamp=found["stamp"], origin=found["origin"])
 
     async def known(self, asset: Asset, keys: Sequence[Key]) -> list[bool]:
         """For each key: does a row or a tombstone exist, whatever row security says?"""

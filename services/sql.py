@@ -68,6 +68,22 @@ def item_statement(resource: Resource, key: Key, *, staff: bool) -> Statement:
     return Statement(text=text, values=bind.values)
 
 
+def whole_statement(resource: Resource, key: Key) -> Statement:
+    """One row with all its columns as JSON in `row`, also those that are not shown, and what its entity tag is made of."""
+    asset, bind = resource.asset, Parameters()
+    shown = ", ".join(f"t.{column.target}" for column in asset.kept)
+    equal = [
+        f"t.{column.target} = {bind.one(asset, column, text)}"
+        for column, text in zip(asset.key_columns, key, strict=True)
+    ]
+    text = (
+        f"select (select row_to_json(r) from (select {shown}) r)::text as row,"  # noqa: S608 - names of the catalog
+        f" {stamp(asset)} as stamp, t.origin"
+        f" from {table(asset)} t where {' and '.join(equal)}"
+    )
+    return Statement(text=text, values=bind.values)
+
+
 def known_statement(asset: Asset, keys: Sequence[Key]) -> Statement:
     """For each key in turn, in `known`: is there a row of it, or a tombstone?"""
     columns = asset.key_columns

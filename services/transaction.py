@@ -40,7 +40,10 @@ _BECOME = (
 
 @dataclass(frozen=True, kw_only=True)
 class Author:
-    """Who writes, and when (RFC 3339). `claims`: what row security may know, as JSON (runtime.identity.row_claims)."""
+    """Who writes, and when (RFC 3339). `claims`: what row security may know, as JSON (runtime.identity.row_claims).
+
+    `system`: the word of a part of the service, or of a system outside, that is no user; else empty.
+    """
 
     sub: str
     app_role: str
@@ -48,6 +51,7 @@ class Author:
     staff: bool
     claims: str
     now: str
+    system: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +227,15 @@ def author_of(caller: Identity) -> Author:
 
 def system_author(word: str) -> Author:
     """Nobody's token: a part of the service itself, or a system that has proved itself otherwise."""
-    return Author(sub="", app_role="", partner_id="", staff=True, claims=_system(word), now=_now())
+    return Author(
+        sub="",
+        app_role="",
+        partner_id="",
+        staff=True,
+        claims=_system(word),
+        now=_now(),
+        system=word,
+    )
 
 
 def _system(word: str) -> str:

@@ -11,7 +11,7 @@ from routes.json_body import write_json
 from routes.key import Key
 from routes.resource import Resource
 from routes.written import Values
-from services.sql import Parameters, Statement, shown_columns, stamp, table
+from services.sql import Parameters, Statement, shown_columns, stamp, table, whole_statement
 
 
 def insert_statement(resource: Resource, values: Values, *, staff: bool) -> Statement:
@@ -52,14 +52,8 @@ def lock_statement(resource: Resource, key: Key) -> Statement:
 
     Under row security this finds what the caller may change, which is less than what the caller may see.
     """
-    asset, bind = resource.asset, Parameters()
-    shown = ", ".join(f"t.{column.target}" for column in asset.kept)
-    text = (
-        f"select (select row_to_json(r) from (select {shown}) r)::text as row,"  # noqa: S608 - names of the catalog
-        f" {stamp(asset)} as stamp, t.origin"
-        f" from {table(asset)} t where {_is(asset, key, bind)} for update of t"
-    )
-    return Statement(text=text, values=bind.values)
+    whole = whole_statement(resource, key)
+    return Statement(text=f"{whole.text} for update of t", values=whole.values)
 
 
 def _returned(resource: Resource, *, staff: bool) -> str:

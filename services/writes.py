@@ -168,7 +168,8 @@ async def _create(attempt: Attempt, new: _New, deps: Deps, transaction: Transact
     resource = attempt.resource
     await known_subject(resource, new.values, transaction)
     rules = deps.rules.get(resource.entity, NONE)
-    values = await rules.create(transaction, new.values)
+    values = await rules.complete(transaction, new.values, new.asked)
+    values = await rules.create(transaction, values)
     try:
         async with transaction.connection.transaction():
             stored = await transaction.insert(resource, values)

@@ -189,6 +189,8 @@ def settings_for(database: str, **changes: Any) -> Settings:
         "internal_token_key": INTERNAL_KEY,
         "field_keys": key_setting("f1"),
         "evidence_keys": key_setting("e1"),
+        "object_store_url": "memory:///",
+        "vendor_keys": key_setting("acme", "other"),
     }
     return Settings(**{**values, **changes})
 

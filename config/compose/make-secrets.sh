@@ -78,6 +78,8 @@ spring:
       hibernate.dialect: ca.uhn.fhir.jpa.model.dialect.HapiFhirPostgresDialect
 YAML
 value mqtt_password "$MOSQUITTO" "$mqtt"
+# The bucket is made with the first file: this identity may.
+value object_store_url "$BANYAN" "s3://banyan?endpoint=http://objects:8333&access_key_id=$s3_key&secret_access_key=$s3_secret"
 file s3.json "$SEAWEEDFS" <<JSON
 {"identities": [{"name": "banyan", "credentials": [{"accessKey": "$s3_key", "secretKey": "$s3_secret"}],
                  "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}

@@ -1,6 +1,6 @@
 """What may be written of action plans."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from typing_extensions import override
 
@@ -17,7 +17,27 @@ def rules(_: LeasedIds) -> Mapping[str, Rules]:
 
 
 class PlanRules(Rules):
-    """A patient sees a published plan, so it has its file before."""
+    """A patient sees a published plan, so it has its file before. A new plan of the same title supersedes the last one."""
+
+    @override
+    async def complete(
+        self, transaction: Transaction, values: Values, named: Collection[str]
+    ) -> Values:
+        if "revision" in named:
+            return values
+        # Whoever else makes a revision of this plan at this moment waits here, and then sees this one.
+        await transaction.connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended(jsonb_build_array('action_plan', $1::text, $2::text)::text, 0))",
+            values["submission_id"],
+            values["title"],
+        )
+        last = await transaction.connection.fetchval(
+            "select max(revision) from care_plans.action_plan"
+            " where submission_id = $1::text::uuid and title = $2",
+            values["submission_id"],
+            values["title"],
+        )
+        return {**values, "revision": (last or 0) + 1}
 
     @override
     async def create(self, transaction: Transaction, values: Values) -> Values:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import routes
-from routes import resources
+from routes import operations, resources
 from routes.asked import read_asked
 from routes.match import match
 from routes.problem import PROBLEMS
+from services.diagnostics.vendor import STATES
 
 pytestmark = pytest.mark.contract
 
@@ -40,6 +41,20 @@ def test_every_resource_is_listed_with_its_order_and_its_staff_fields():
         (resource.collection_path, resource.order, set(resource.staff_only))
         for resource in resources()
     ]
+
+
+def test_every_operation_is_listed_with_its_members():
+    listed = {row[0] for row in ROWS if re.match(r"(GET|POST|PUT) /v2/", row[0])}
+    assert listed == {f"{one.method} {one.pattern}" for one in operations()}
+    page = {line.split("`")[1]: line for line in PAGE.splitlines() if line.startswith("| `")}
+    for one in operations():
+        found = re.findall(r"`(\w+)`(\??)", page[f"{one.method} {one.pattern}"].split("|")[3])
+        assert found == [(name, "" if m.required else "?") for name, m in one.members.items()]
+
+
+def test_every_word_of_a_laboratory_is_listed():
+    (line,) = re.findall(r"`status` is one of ([^.]+)\.", PAGE)
+    assert re.findall(r"`(\w+)`", line) == list(STATES)
 
 
 def test_every_problem_is_listed_with_its_status():

@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from catalog.service import Service
+from routes import operations
 from runtime.jwks import KeySet
 from runtime.settings import inherited_environment
 from sandbox import ports
 from sandbox.children import Command, start
 from services.app import create_app
 from services.migrate import expected_versions, folders, migrate, migrate_all
+from services.operations import handlers
 from tests.fakes.keys import key_setting
 from tests.services_world import (
     CURSOR_KEY,
@@ -91,8 +93,14 @@ async def test_it_describes_its_own_resources(service: Service, clients: Clients
     document = response.json()
     assert document["info"]["title"] == service.label
     assert document["paths"]
-    for path in document["paths"]:
-        assert (await clients[service].get(path.replace("{id}", "x"))).status_code == 401
+    without_handler = {f"{one.method} {one.pattern}" for one in operations()} - {
+        name.replace(" ", " /v2", 1) for name in handlers(service)
+    }
+    for path, methods in document["paths"].items():
+        for method in methods.keys() - {"parameters"}:
+            if f"{method.upper().replace('HEAD', 'GET')} {path}" not in without_handler:
+                found = await clients[service].request(method, path.replace("{id}", "x"))
+                assert found.status_code == 401, (method, path)
 
 
 # --- the real process

@@ -3,7 +3,7 @@
 import pytest
 
 from routes import resources
-from routes.asked import AskedItem, AskedList, read_asked, wants_count
+from routes.asked import AskedItem, AskedList, read_asked, wanted_wait, wants_count
 from routes.match import match
 from routes.query import parse_list
 from routes.refused import InvalidKey, InvalidQuery, Refused
@@ -77,3 +77,31 @@ def test_refusals(path, query, kind, errors):
 )
 def test_wishes(prefer, wanted):
     assert wants_count(prefer) is wanted
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ([b"wait=10"], 10),
+        ([b"count=exact, Wait = 3 "], 3),
+        ([b"count=exact", b"wait=1"], 1),
+        ([b"wait=26"], 25),
+        ([b"wait=999999999"], 25),
+        ([b"wait=2,wait=9"], 2),
+        ([b"wait=0"], 0),
+        ([b"wait=-1"], 0),
+        ([b"wait=1.5"], 0),
+        ([b"wait"], 0),
+        ([b"wait=9999999999"], 0),
+        ([b"await=5"], 0),
+        ([], 0),
+    ],
+)
+def test_how_long_one_would_wait(prefer: list[bytes], seconds: int):
+    assert wanted_wait(prefer) == seconds
+
+
+def test_one_waits_for_items_only_where_that_is_declared():
+    asked = ask(f"/v2/lab-orders/{ID}", b"", b"wait=7")
+    assert asked == AskedItem(resource=ORDERS, key=(ID,), wait=7)
+    assert ask(f"/v2/appointments/{ID}", b"", b"wait=7").wait == 0
