@@ -26,7 +26,7 @@ from gateway.plans import plan_for
 from gateway.read import Answer
 from gateway.response import NO_STORE, Header, Response
 from gateway.user import User
-from routes.asked import Asked, AskedItem, AskedList, read_asked
+from routes.asked import Asked, AskedItem, AskedList, read_asked, wanted_wait
 from routes.match import Match, match
 from routes.refused import (
     InvalidQuery,
@@ -145,9 +145,13 @@ def _forward(
         raise InvalidQuery("query", "an_item_takes_none")
     upstream = deps.services[found.path]
     head = forwarded_head(request, user, found, facts, deps)
-    if not plan.falls_back:
-        return Forward(upstream, head, None)
-    return Forward(upstream, head, partial(_instead, request, user, found, facts, deps))
+    deadline = None
+    if found.item is not None and found.resource.waits and b"prefer" in request.headers:
+        wait = wanted_wait(request.all(b"prefer"))
+        if wait:
+            deadline = wait + deps.settings.read_deadline_seconds
+    instead = partial(_instead, request, user, found, facts, deps) if plan.falls_back else None
+    return Forward(upstream, head, instead, deadline=deadline)
 
 
 async def _instead(

@@ -52,7 +52,7 @@ class Upstream:
         retries: RetryBudget | None = None,
         dial: Dial | None = None,
     ) -> None:
-        """`tls` is for an https URL, and verifies; `first_byte`: the head of the answer must be there by then; `dial`: makes
+        """`tls` is for an https URL, and verifies; `first_byte`: the head of the answer must be there by then, if not by the deadline of the whole; `dial`: makes
         connections in place of the URL's host and port."""
         parts = urlsplit(base_url)
         if (
@@ -79,7 +79,7 @@ class Upstream:
         self._before_target = b" " + self._prefix
         self._behind_target = b" HTTP/1.1\r\nhost: " + parts.netloc.encode()
         self._deadline = deadline
-        self._first_byte = first_byte or deadline
+        self._first_byte = first_byte
         self._max_bytes = max_bytes
         self._pool = Pool(
             name,
@@ -198,12 +198,14 @@ class Upstream:
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
+        total = deadline or self._deadline
+        first_byte = total if self._first_byte is None else min(self._first_byte, total)
         exchange = Exchange(
             method,
             head + b"\r\n\r\n" + body,
             receiver,
-            deadline=now + (deadline or self._deadline),
-            first_byte_by=now + min(self._first_byte, deadline or self._deadline),
+            deadline=now + total,
+            first_byte_by=now + first_byte,
             echo=echo,
             streamed=streamed,
             ended_by=self._told_cancelled,

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -44,9 +46,14 @@ def early(world: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 async def _lease(world: Stack) -> None:
     connection = await asyncpg.connect(world.databases["services"])
-    await connection.execute(
-        "select partner_ops.add_ids('partner_label_queue', 'id', 71000000000, 71000000999)"
-    )
+    for schema, entity, column in (
+        ("partner_ops", "partner_label_queue", "id"),
+        ("diagnostics", "lab_orders", "order_number"),
+        ("diagnostics", "lab_order_events", "id"),
+    ):
+        await connection.execute(
+            f"select {schema}.add_ids('{entity}', '{column}', 71000000000, 71000000999)"
+        )
     await connection.close()
 
 
@@ -180,3 +187,78 @@ async def test_a_label_is_claimed_and_printed(live: str, world: Stack) -> None:
     assert (await do("failed", error="jam")).json()["status"] == "queued"
     assert (await do("claim")).json()["attempts"] == 2
     assert (await do("printed")).json()["status"] == "printed"
+
+
+# --- files, and waiting
+
+
+def part(number: int) -> bytes:
+    return bytes([number % 251]) * 64 * 1024
+
+
+async def test_a_file_goes_through_in_pieces_and_comes_back_the_same(
+    live: str, world: Stack
+) -> None:
+    submissions = await send(live, world, "GET", "/submissions?order=created_at&limit=1")
+    body = {"submission_id": submissions.json()["items"][0]["id"], "title": f"Plan {uuid4()}"}
+    made = await send(live, world, "POST", "/action-plans", body=body, key=str(uuid4()))
+    path = f"/action-plans/{made.json()['id']}"
+    content = b"".join(part(number) for number in range(200))
+    digest = b64encode(sha256(content).digest()).decode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(200):
+            yield part(number)
+
+    headers = {
+        "authorization": f"Bearer {world.tokens['clinician']}",
+        "content-type": "application/pdf",
+        "content-digest": f"sha-256=:{digest}:",
+    }
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        put = await client.put(f"{live}/v2{path}/content", content=pieces(), headers=headers)
+        assert put.status_code == 200, put.text
+        assert put.json()["content_length"] == len(content)
+        got = await client.get(f"{live}/v2{path}/content", headers=headers)
+        assert (got.status_code, got.content == content) == (200, True)
+        assert got.headers["content-type"] == "application/pdf"
+        assert digest in got.headers["repr-digest"]
+        wrong = {**headers, "content-digest": f"sha-256=:{b64encode(b'x' * 32).decode()}:"}
+        refused = await client.put(f"{live}/v2{path}/content", content=pieces(), headers=wrong)
+        assert refused.status_code == 422
+        again = await client.get(f"{live}/v2{path}/content", headers=headers)
+        assert again.content == content
+
+
+async def test_a_file_that_is_too_large_is_refused_before_it_comes(live: str, world: Stack) -> None:
+    host, _, port = live.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = (
+        f"PUT /v2/action-plans/{uuid4()}/content HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {world.tokens['clinician']}\r\nContent-Length: {50 * 1024 * 1024 + 1}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    answer = await asyncio.wait_for(reader.read(), timeout=10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"too_large" in answer
+
+
+async def test_a_change_is_waited_for(live: str, world: Stack) -> None:
+    submissions = await send(live, world, "GET", "/submissions?order=created_at&limit=1")
+    body = {"submission_id": submissions.json()["items"][0]["id"], "test_code": "X"}
+    made = await send(live, world, "POST", "/lab-orders", body=body, key=str(uuid4()))
+    path = f"/lab-orders/{made.json()['id']}"
+    headers = {
+        "authorization": f"Bearer {world.tokens['clinician-b']}",
+        "if-none-match": made.headers["etag"],
+        "prefer": "wait=20",
+    }
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        waiting = asyncio.ensure_future(client.get(f"{live}/v2{path}", headers=headers))  # noqa: TID251 - beside the change
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        changed = await send(live, world, "PATCH", path, body={"priority": 1})
+        answer = await waiting
+    assert (answer.status_code, answer.json()["priority"]) == (200, 1)
+    assert answer.headers["etag"] == changed.headers["etag"]
