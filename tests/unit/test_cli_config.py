@@ -64,8 +64,10 @@ def test_sources_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch, form: list[str]):
     monkeypatch.setenv("PROFILE", "sandbox")
     keys = key_setting(SECRET[:30])
+    forms = {"object_store_url": f"s3://bucket?secret_access_key={SECRET}"}
     for name in secret_names():
-        monkeypatch.setenv(name.upper(), keys if name.endswith("_keys") else SECRET)
+        given = keys if name.endswith("_keys") else forms.get(name, SECRET)
+        monkeypatch.setenv(name.upper(), given)
     answer = check(*form)
 
     assert answer.exit_code == 0
