@@ -75,7 +75,7 @@ def gateway(
     if flags is not None:
         environment.pop("REDIS_URL", None)
         if redis_number is not None:
-            environment["REDIS_URL"] = f"{stack.redis}/{redis_number}"
+            environment["REDIS_URL"] = f"{stack.redis.rpartition('/')[0]}/{redis_number}"
         environment["FLAGS_FILE"] = str(folder / f"{name}.flags.json")
         Path(environment["FLAGS_FILE"]).write_text(json.dumps(write_flag_set(flags)))
     with (folder / f"{name}.log").open("wb") as log:

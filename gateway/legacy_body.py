@@ -65,6 +65,11 @@ class LegacyRefusal:
         """PostgREST itself has refused, so its transaction was rolled back."""
         return _CODE.fullmatch(self.code) is not None
 
+    @property
+    def trouble(self) -> str:
+        """The problem code of what is no fault of the write, where the SQLSTATE says more than the status; empty otherwise."""
+        return _TROUBLES.get(self.code, "")
+
     def is_own_key(self, asset: Asset) -> bool:
         """A row of this key is there already."""
         return self.code == "23505" and self.constraint == f"{asset.entity}_pkey"
@@ -95,6 +100,7 @@ class LegacyRefusal:
         return "row"
 
 
+_TROUBLES = {"53100": "storage_full", "57014": "upstream_timeout"}
 _CODE = re.compile(r"[0-9A-Z]{5}|PGRST[0-9A-Z]{1,5}", re.ASCII)
 _CONSTRAINT = re.compile(r'constraint "([A-Za-z0-9_]{1,63})"', re.ASCII)
 _COLUMN = re.compile(r'null value in column "([A-Za-z0-9_]{1,63})"', re.ASCII)

@@ -14,7 +14,7 @@ from gateway.legacy_side import LegacySide, key_of
 from gateway.page import Item
 from gateway.postgrest import changed_target, created_target, removed_target
 from gateway.rows import Row
-from gateway.written_row import WriteFailed, WrittenRow, failed
+from gateway.written_row import Problem, WriteFailed, WrittenRow, failed
 from routes.etag import strongly_matches
 from routes.json_body import read_row, write_json
 from routes.key import Key
@@ -186,7 +186,8 @@ class LegacyWrites:
         outcome = Outcome.NOT_APPLIED if refusal.spoken else Outcome.UNKNOWN
         if reply.status < 500:
             outcome = Outcome.NOT_APPLIED
-        return WriteFailed(self._side.refusal(reply.status), outcome)
+        cause = Problem(refusal.trouble) if refusal.trouble else self._side.refusal(reply.status)
+        return WriteFailed(cause, outcome)
 
     async def _send(self, method: str, target: bytes, caller: Caller, body: bytes = b"") -> Reply:
         try:

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Mapping
 from benchmarks.claim import Claim
 from benchmarks.size import Size
 from benchmarks.topics import Run
-from benchmarks.writes import redelivery, skew
+from benchmarks.writes import bookings, failures, redelivery, skew
 
 TOPIC = "writes"
 
 PARTS: Mapping[str, Run] = {
     "redelivery": redelivery.run,
     "skew": skew.run,
+    "bookings": bookings.run,
+    "failures": failures.run,
 }
 """What `--part` can name, in the order in which `run` goes."""
 

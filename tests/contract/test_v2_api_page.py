@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import routes
+from benchmarks.writes.troubles import TROUBLES
 from routes import operations, resources
 from routes.asked import read_asked
 from routes.match import match
@@ -41,6 +42,15 @@ def test_every_resource_is_listed_with_its_order_and_its_staff_fields():
         (resource.collection_path, resource.order, set(resource.staff_only))
         for resource in resources()
     ]
+
+
+def test_what_a_write_can_meet_is_listed_as_it_is_measured():
+    listed = {row[0]: row for row in ROWS if len(row) == 3}
+    for trouble in TROUBLES:
+        _, answer, outcome = listed[trouble.name]
+        said = trouble.answer
+        assert answer.startswith(f"{said.status} `{said.code}" if said.code else f"{said.status}:")
+        assert outcome == said.outcome
 
 
 def test_every_operation_is_listed_with_its_members():

@@ -120,7 +120,7 @@ async def test_a_change_names_its_row_and_the_version_that_was_read(world: World
         (lambda request: reply(500, b"<html>"), (502, "upstream_broke"), Outcome.UNKNOWN),
         (
             lambda request: reply(500, {"code": "57014"}),
-            (502, "upstream_broke"),
+            (504, "upstream_timeout"),
             Outcome.NOT_APPLIED,
         ),
         (

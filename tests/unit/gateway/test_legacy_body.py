@@ -96,3 +96,10 @@ def test_who_has_spoken(body, spoken):
     found = LegacyRefusal(body)
     assert found.spoken is spoken
     assert found.refusal(ORDERS, removing=False) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble"), [("53100", "storage_full"), ("57014", "upstream_timeout"), ("08006", "")]
+)
+def test_what_is_no_fault_of_the_write(code, trouble):
+    assert refusal(code, "could not extend file").trouble == trouble
