@@ -93,6 +93,28 @@ def holders_sql(asset: Asset, side: Side, uniques: Sequence[Sequence[str]]) -> s
     )
 
 
+def made_by_sql(asset: Asset, side: Side, newest: int) -> str:
+    """Parameter: a correlation id. The keys, as texts, of the newest rows that have it."""
+    at = place(asset, side)
+    keys = ", ".join(quoted(c) for c in at.key)
+    texts = ", ".join(f"t.{quoted(c)}::text as k{n}" for n, c in enumerate(at.key, 1))
+    return (
+        f"select {texts} from (select {keys}, correlation_id from {at.table}"  # noqa: S608
+        f" order by {', '.join(f'{quoted(c)} desc' for c in at.key)} limit {newest}) t where t.correlation_id = $1"
+    )
+
+
+def children_sql(asset: Asset, side: Side, reference: Column) -> str:
+    """Parameter: texts of the parents' keys. The keys of the rows that refer to them, as texts, and the parent's in `parent`."""
+    at = place(asset, side)
+    column = quoted(reference.source if side is Side.LEGACY else reference.target)
+    keys = ", ".join(f"t.{quoted(c)}::text as k{n}" for n, c in enumerate(at.key, 1))
+    return (
+        f"select {keys}, t.{column}::text as parent from {at.table} t"  # noqa: S608
+        f" where t.{column} = any($1::text[]::{reference.type.value}[])"
+    )
+
+
 def _content(asset: Asset, side: Side) -> Iterator[tuple[str, str]]:
     """Column of the other model, and the expression over this side's row."""
     for column in asset.kept:

@@ -17,14 +17,16 @@ from migration.guard import Verdict
 from migration.held_sql import (
     JSON_NULL,
     STAMPS,
+    children_sql,
     holders_sql,
     is_json,
+    made_by_sql,
     place,
     read_sql,
     typed_sql,
     uniques_sql,
 )
-from migration.store import Answer, Change, Held, Refused, Unavailable, transient
+from migration.store import NEWEST_ROWS, Answer, Change, Held, Refused, Unavailable, transient
 from migration.version import Version
 from routes.key import Key
 
@@ -108,6 +110,16 @@ class PostgresStore:
         statement = f"select epoch from {schema}.entity where entity = $1"  # noqa: S608 - the catalog's name
         [row] = await self._fetch(asset, statement, asset.entity)
         return int(row["epoch"])
+
+    async def made_by(self, asset: Asset, correlation_id: str) -> frozenset[Key]:
+        statement = made_by_sql(asset, self._side, NEWEST_ROWS)
+        return frozenset(tuple(row) for row in await self._fetch(asset, statement, correlation_id))
+
+    async def children(self, asset: Asset, parent: str, keys: Sequence[Key]) -> Mapping[Key, Key]:
+        [reference] = [c for c in asset.references if c.references == parent]
+        statement = children_sql(asset, self._side, reference)
+        rows = await self._fetch(asset, statement, [key[0] for key in keys])
+        return {tuple(row)[:-1]: (row["parent"],) for row in rows}
 
     async def _fetch(self, asset: Asset, statement: str, *values: Any) -> list[asyncpg.Record]:
         return await answered(self._pools[asset.service].fetch(statement, *values))

@@ -22,6 +22,9 @@ from routes.key import Key
 MOST_ITEMS = 500
 """In one call."""
 
+NEWEST_ROWS = 10_000
+"""How far back a write is looked for whose answer, and with it the number of its row, was lost."""
+
 _TRANSIENT_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
 """Of SQLSTATEs: connection, rollback, resources, object not ready, operator's hand, system."""
 
@@ -107,4 +110,12 @@ class Store(Protocol):
 
     async def epoch(self, asset: Asset) -> int:
         """The epoch in force."""
+        ...
+
+    async def made_by(self, asset: Asset, correlation_id: str) -> frozenset[Key]:
+        """Keys of rows whose last version has this correlation id, among the NEWEST_ROWS of a table that numbers its rows."""
+        ...
+
+    async def children(self, asset: Asset, parent: str, keys: Sequence[Key]) -> Mapping[Key, Key]:
+        """The rows of `asset` whose reference to entity `parent` is one of these keys: their key -> the parent's."""
         ...

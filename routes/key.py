@@ -4,7 +4,7 @@ One column: its canonical text. Several: joined by `~`, each part percent-encode
 addressed, because an encoded slash in a path is refused everywhere (http-rules section 1); lists find such rows.
 """
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from catalog.asset import Asset
 from catalog.column import Column
@@ -31,3 +31,8 @@ def parse_part(column: Column, part: bytes) -> str:
 def write_key(key: Key) -> str:
     """The path segment of a key."""
     return "~".join(quote(part, safe="").replace("~", "%7E") for part in key)
+
+
+def read_key(segment: str) -> Key:
+    """The key that `write_key` has written, and nothing else: what comes from a caller is for `parse_key`."""
+    return tuple(unquote(part) for part in segment.split("~"))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,6 +42,8 @@ class Place:
     store: Store
     raise_epoch: Callable[[int], Awaitable[None]]
     """Of payouts."""
+    submission: str = str(UUID(int=1))
+    """One that there is."""
 
     @property
     def side(self) -> Side:
@@ -86,7 +88,9 @@ async def place(where: tuple[Side, Any]) -> AsyncIterator[Place]:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as pool:
         services = service_store(dict.fromkeys(Service, pool))
         store = legacy_store(pool) if side is Side.LEGACY else services
-        yield Place(store=store, raise_epoch=switch)
+        table = "public.submissions" if side is Side.LEGACY else "intake.submission"
+        there = str(await pool.fetchval(f"select id from {table} limit 1"))
+        yield Place(store=store, raise_epoch=switch, submission=there)
 
 
 def key(n: int) -> Key:
@@ -254,3 +258,47 @@ async def test_values_change_hands_together_where_the_side_can(place: Place) -> 
     assert await holds(place, 3) == Held()
     assert await put(place, *swap, together=True) == [APPLIED, APPLIED]
     assert json.loads((await holds(place, 1)).content)["remittance_reference"] == "R2"
+
+
+# --- what the mirror asks beside
+
+LABELS = assets()["partner_label_queue"]
+ORDERS, EVENTS = assets()["lab_orders"], assets()["lab_order_events"]
+
+
+async def test_a_numbered_row_is_found_by_its_correlation_id(place: Place) -> None:
+    excursion = "excursion" if place.side is Side.LEGACY else "is_excursion"
+
+    def log(n: int) -> Change:
+        row = {
+            **{"id": 9_000_000 + n, "partner_id": PARTNER, "site_code": "A", "device_id": f"D{n}"},
+            **{"measured_at": CREATED, "temperature_c": 4.1, excursion: False},
+            **{"humidity_pct": None, "battery_mv": None, "raw": None, "created_at": CREATED},
+        }
+        stamps = replace(version(), correlation_id=f"c-{n}")
+        return Change(key=(str(9_000_000 + n),), version=stamps, content=json.dumps(row))
+
+    await place.store.apply(LOGS, [log(1), log(2)], epoch=None)
+    assert await place.store.made_by(LOGS, "c-2") == {("9000002",)}
+    assert await place.store.made_by(LOGS, "c-3") == frozenset()
+
+
+async def test_rows_are_found_by_their_parent(place: Place) -> None:
+    names = ("event_type", "kind") if place.side is Side.LEGACY else ("kind", "event_type")
+    parent = str(UUID(int=77))
+    order: dict[str, Any] = {
+        **{"id": parent, "order_number": 99_000_001, "submission_id": place.submission},
+        **{"test_code": "X", "priority": 3, "status": "ordered", "currency": "GBP", "tags": []},
+        **{"created_at": CREATED, "updated_at": CREATED},
+    }
+    event: dict[str, Any] = {
+        **{"id": 99_000_001, "lab_order_id": parent, names[0]: "created", "actor_type": "user"},
+        **{"payload": {}, "occurred_at": CREATED, "created_at": CREATED},
+    }
+    assert await place.store.children(EVENTS, "lab_orders", [(parent,)]) == {}
+    for asset, own, row in ((ORDERS, parent, order), (EVENTS, "99000001", event)):
+        change = Change(key=(own,), version=version(), content=json.dumps(row))
+        assert await place.store.apply(asset, [change], epoch=None) == [APPLIED]
+    assert await place.store.children(EVENTS, "lab_orders", [(parent,), (str(UUID(int=1)),)]) == {
+        ("99000001",): (parent,)
+    }

@@ -169,6 +169,22 @@ class MemoryStore:
     async def epoch(self, asset: Asset) -> int:
         return self.epochs.get(asset.entity, 0)
 
+    async def made_by(self, asset: Asset, correlation_id: str) -> frozenset[Key]:
+        return frozenset(
+            key
+            for (entity, key), (version, _) in self._content.rows.items()
+            if entity == asset.entity and version.correlation_id == correlation_id
+        )
+
+    async def children(self, asset: Asset, parent: str, keys: Sequence[Key]) -> Mapping[Key, Key]:
+        [reference] = [c for c in asset.references if c.references == parent]
+        name = reference.source if self._side is Side.LEGACY else reference.target
+        return {
+            key: (str(row[name]),)
+            for (entity, key), (_, row) in self._content.rows.items()
+            if entity == asset.entity and (str(row[name]),) in keys
+        }
+
     def _twice(self, asset: Asset) -> bool:
         """Does some unique value stand in two rows?"""
         for columns in self._uniques.get(asset.entity, ()):

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catalog import assets
-from routes.key import parse_key, parse_part, write_key
+from routes.key import parse_key, parse_part, read_key, write_key
 from routes.value import ValueRefused
 
 pytestmark = pytest.mark.unit
@@ -95,3 +95,8 @@ def test_a_parents_key_is_one_part():
     assert parse_part(column, ID.upper().encode()) == ID  # type: ignore[arg-type]
     with pytest.raises(ValueRefused, match="expected_uuid"):
         parse_part(column, unquote("%7Bid%7D").encode())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", [("17",), ("",), ("a~b", "%7E", ""), ("ü /", "~", "\x00\n")])
+def test_what_is_written_is_read(key):
+    assert read_key(write_key(key)) == key
