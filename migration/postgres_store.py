@@ -147,8 +147,8 @@ async def answered(call: Awaitable[T]) -> T:
         code = error.sqlstate or type(error).__name__
         kind = Unavailable if transient(code) else _Spoilt if code[:2] == _DATA_CLASS else Refused
         raise kind(code) from None
-    except (asyncpg.InterfaceError, OSError) as error:
-        # Some DataErrors of the driver are InterfaceErrors as well; a lost connection and a timeout are among these.
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, RuntimeError) as error:
+        # The second and the last are a connection that was cut in the middle of a command. Some DataErrors of the driver are InterfaceErrors as well; a lost connection and a timeout are among these.
         raise Unavailable(type(error).__name__) from None
     except (ValueError, OverflowError) as error:
         # PostgreSQL's calendar is longer than Python's.

@@ -1,0 +1,74 @@
+"""`Relay`: from the services' outboxes into the event log, at least once (docs/decisions.md 24).
+
+An event is marked only when the log has it for good; a crash in between publishes it again. Per key the order is that of the
+writes (migration/outbox.py), also with several relays: one at a time has a service's outbox, the others wait for it to let go.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from catalog import assets
+from migration.outbox import Outbox
+from migration.store import StoreError
+from runtime.eventlog.errors import EventLogError
+from runtime.eventlog.protocol import EventLog, Message
+from runtime.serviceevent import ServiceEvent, encode, log_key, topic_of
+
+log = structlog.get_logger("relay")
+
+AT_ONCE = 500
+POLL_SECONDS = 0.05
+"""Rather than NOTIFY, which takes a lock that all of a database's commits share, on the path of users' writes."""
+_AGAIN_SECONDS = 1.0
+
+
+class Relay:
+    """Of all services, each beside the others."""
+
+    def __init__(
+        self,
+        outboxes: Sequence[Outbox],
+        events: EventLog,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._outboxes = outboxes
+        self._log = events
+        self._sleep = sleep
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until it is told to stop, behind the batch that is under way."""
+        async with asyncio.TaskGroup() as group:
+            for outbox in self._outboxes:
+                group.create_task(self._follow(outbox, stopping))
+
+    async def _follow(self, outbox: Outbox, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                count = await self.step(outbox)
+            except (EventLogError, StoreError) as error:
+                log.warning("relay.interrupted", service=outbox.service, exc_info=error)
+                await self._sleep(_AGAIN_SECONDS)
+            else:
+                if count < AT_ONCE:
+                    await self._sleep(POLL_SECONDS)
+
+    async def step(self, outbox: Outbox) -> int:
+        """One batch; how many events. Raises EventLogError, StoreError: then they come again."""
+        return await outbox.hand_over(AT_ONCE, self._publish)
+
+    async def _publish(self, events: Sequence[ServiceEvent]) -> None:
+        messages = [
+            Message(topic=topic_of(e.entity), key=log_key(e), value=encode(e)) for e in events
+        ]
+        await self._log.append_many(messages)
+
+
+async def create_topics(events: EventLog) -> Sequence[str]:
+    """The services' topics, made unless they are there. Raises EventLogError."""
+    topics = [topic_of(entity) for entity in assets()]
+    for topic in topics:
+        await events.create(topic)
+    return topics
