@@ -17,6 +17,7 @@ from cli import (
     revoke,
     sandbox_commands,
     token,
+    worker,
 )
 from runtime.logs import configure
 
@@ -34,6 +35,7 @@ app.command("explain")(explain.explain)
 app.command("panic")(panic.panic)
 app.command("revoke")(revoke.revoke)
 app.command("revocations")(revoke.revocations)
+app.command("worker")(worker.worker)
 app.command("conformance")(conformance.conformance)
 app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")

@@ -15,18 +15,14 @@ Item = TypeVar("Item")
 
 
 class Lanes(Generic[Lane, Item]):
-    """`work` handles its own failures: what it raises is told to `on_death`, and ends that lane's batch."""
+    """`work` handles its own failures: what it raises is the end of it all, and `add` and `drain` raise it, too."""
 
     def __init__(
-        self,
-        work: Callable[[Lane, Sequence[Item]], Awaitable[None]],
-        *,
-        most: int,
-        on_death: Callable[[BaseException], None] | None = None,
+        self, work: Callable[[Lane, Sequence[Item]], Awaitable[None]], *, most: int
     ) -> None:
         self._work = work
         self._most = most
-        self._on_death = on_death
+        self._died: BaseException | None = None
         self._waiting: dict[Lane, dict[str, Item]] = {}
         self._busy: dict[Lane, asyncio.Task[None]] = {}
 
@@ -36,16 +32,25 @@ class Lanes(Generic[Lane, Item]):
 
     def add(self, lane: Lane, items: Mapping[str, Item]) -> None:
         """By id."""
+        self.expect_alive()
         if not items:
             return
         self._waiting.setdefault(lane, {}).update(items)
         if lane not in self._busy:
-            self._busy[lane] = spawn(self._run(lane), name="lane", on_death=self._on_death)
+            self._busy[lane] = spawn(self._run(lane), name="lane", on_death=self._remember)
 
     async def drain(self) -> None:
         """Until nothing waits and nothing is under way."""
         while self._busy:
             await asyncio.wait(self._busy.values())
+        self.expect_alive()
+
+    def expect_alive(self) -> None:
+        if self._died is not None:
+            raise self._died
+
+    def _remember(self, cause: BaseException) -> None:
+        self._died = cause
 
     async def _run(self, lane: Lane) -> None:
         try:

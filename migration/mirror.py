@@ -51,7 +51,6 @@ class Mirror:
         stores: Mapping[Side, Store],
         member: str = "mirror",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        on_death: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._log = events
         self._intents = intents
@@ -59,7 +58,7 @@ class Mirror:
         self._stores = stores
         self._member = member
         self._sleep = sleep
-        self._lanes: Lanes[Lane, OpenIntent] = Lanes(self._lane, most=_AT_ONCE, on_death=on_death)
+        self._lanes: Lanes[Lane, OpenIntent] = Lanes(self._lane, most=_AT_ONCE)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until it is told to stop; then what is under way is finished."""
@@ -81,6 +80,7 @@ class Mirror:
 
     async def step(self, consumer: Consumer) -> None:
         """One poll, and what has become due. Raises EventLogError, StoreUnavailable: then join anew."""
+        self._lanes.expect_alive()
         if len(self._lanes) < _MOST_WAITING:
             entries = await consumer.poll(_AT_ONCE, wait_seconds=_POLL_SECONDS)
             self._hand_out(await self.take(consumer, entries))

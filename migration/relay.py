@@ -25,39 +25,44 @@ _AGAIN_SECONDS = 1.0
 
 
 class Relay:
-    """Of all services, each beside the others."""
+    """Of one service."""
 
     def __init__(
         self,
-        outboxes: Sequence[Outbox],
+        outbox: Outbox,
         events: EventLog,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._outboxes = outboxes
+        self._outbox = outbox
         self._log = events
         self._sleep = sleep
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until it is told to stop, behind the batch that is under way."""
-        async with asyncio.TaskGroup() as group:
-            for outbox in self._outboxes:
-                group.create_task(self._follow(outbox, stopping))
-
-    async def _follow(self, outbox: Outbox, stopping: asyncio.Event) -> None:
+        while not stopping.is_set() and not await self._has_topics():
+            await self._sleep(_AGAIN_SECONDS)
         while not stopping.is_set():
             try:
-                count = await self.step(outbox)
+                count = await self.step()
             except (EventLogError, StoreError) as error:
-                log.warning("relay.interrupted", service=outbox.service, exc_info=error)
+                log.warning("relay.interrupted", service=self._outbox.service, exc_info=error)
                 await self._sleep(_AGAIN_SECONDS)
             else:
                 if count < AT_ONCE:
                     await self._sleep(POLL_SECONDS)
 
-    async def step(self, outbox: Outbox) -> int:
+    async def _has_topics(self) -> bool:
+        try:
+            await create_topics(self._log)
+        except EventLogError as error:
+            log.warning("relay.no_topics", exc_info=error)
+            return False
+        return True
+
+    async def step(self) -> int:
         """One batch; how many events. Raises EventLogError, StoreError: then they come again."""
-        return await outbox.hand_over(AT_ONCE, self._publish)
+        return await self._outbox.hand_over(AT_ONCE, self._publish)
 
     async def _publish(self, events: Sequence[ServiceEvent]) -> None:
         messages = [

@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         None,
         description="PostgreSQL of the services; SERVICES_DATABASE_URL_<SERVICE> overrides it for one",
     )
+    services_apply_database_url: SecretStr | None = Field(
+        None,
+        description="The same as banyan_apply, for the movers; SERVICES_APPLY_DATABASE_URL_<SERVICE> overrides it for one",
+    )
+    legacy_control_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL of the Supabase project, as banyan_control"
+    )
     control_database_url: SecretStr | None = Field(
         None, description="PostgreSQL of the control schema"
     )
@@ -329,7 +336,13 @@ class Settings(BaseSettings):
         found = []
         if self.redis_url and not self.redis_url.get_secret_value().startswith("rediss://"):
             found.append("redis_url (use rediss://)")
-        for name in ("legacy_database_url", "services_database_url", "control_database_url"):
+        for name in (
+            "legacy_database_url",
+            "legacy_control_database_url",
+            "services_database_url",
+            "services_apply_database_url",
+            "control_database_url",
+        ):
             secret: SecretStr | None = getattr(self, name)
             if secret is not None:
                 query = parse_qs(urlsplit(secret.get_secret_value()).query)
@@ -360,6 +373,13 @@ class Settings(BaseSettings):
         if own:
             return own
         return self.need_secret("services_database_url")
+
+    def service_apply_url(self, service: str) -> str:
+        """The DSN of one service as banyan_apply, in the same way. Raises SettingsError."""
+        own = os.environ.get(f"SERVICES_APPLY_DATABASE_URL_{service.upper()}")
+        if own:
+            return own
+        return self.need_secret("services_apply_database_url")
 
     def service_url(self, service: str) -> str:
         """The base URL of one service. Raises SettingsError."""

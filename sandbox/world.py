@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from catalog.service import Service
+from migration.app import NAMES as WORKERS
 from migration.copy import TableCopy, copy_all
 from migration.legacy.install import prepare
 from runtime.keyring import KEY_BYTES
@@ -40,6 +41,8 @@ log = structlog.get_logger("sandbox")
 ROOT = Path(__file__).resolve().parents[1]
 """Programs run here: `config/` is found relative to it."""
 _READY_SECONDS = 30.0
+_READY_LINE = b'"event":"worker.ready"'
+"""In the log of a program without a port."""
 
 LEGACY, SERVICES, REDIS = ENGINES = ("legacy-postgres", "services-postgres", "valkey")
 LOADED, PREPARED, CREATED, MIGRATED, COPIED, OPENED, SAMPLED = DATA = (
@@ -57,11 +60,14 @@ _SERVICE_ROLE, _APPLY_ROLE = "banyan_service", "banyan_apply"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One Python program of the world. `port` is the wished one; it is called as `python -m <arguments> --port N`."""
+    """One Python program of the world. `port` is the wished one; it is called as `python -m <arguments> --port N`.
+
+    Without a port it answers nobody, and is ready when its log says so.
+    """
 
     name: str
     arguments: tuple[str, ...]
-    port: int
+    port: int | None
     after: tuple[str, ...]
     health: str = "/healthz"
     environment: tuple[str, ...] = ()
@@ -88,6 +94,15 @@ PROGRAMS = (
     Program(name="gateway", arguments=("gateway",), port=8400, after=(REDIS,)),
     Program(name="control", arguments=("gateway.control",), port=8401, after=(REDIS, CREATED)),
     Program(name="frontend", arguments=("sandbox.frontend",), port=8440, after=()),
+    *(
+        Program(
+            name=name,
+            arguments=("migration", name),
+            port=None,
+            after=(REDIS, PREPARED, COPIED, "control"),
+        )
+        for name in WORKERS
+    ),
 )
 
 
@@ -175,14 +190,20 @@ def design(
         services = postgres.new_cluster(data / SERVICES, log=run / f"{SERVICES}.log")
     if settings.redis_url is None:
         redis = valkey.new_server(data / REDIS, log=run / f"{REDIS}.log")
-    programs = tuple(program for program in PROGRAMS if _is_wanted(program, legacy, only))
-    chosen = {program.name: ports.prefer(program.port) for program in programs}
+    movers = _movers(settings, legacy, services if "services" in own else None)
+    programs = tuple(
+        program
+        for program in PROGRAMS
+        if _is_wanted(program, legacy, only) and (program.port is not None or len(movers) == 2)
+    )
+    chosen = {p.name: ports.prefer(p.port) for p in programs if p.port is not None}
     urls = {name: f"http://{ports.LOOPBACK}:{port}" for name, port in chosen.items()}
     if settings.legacy_rest_url:
         urls["legacy"] = settings.legacy_rest_url
     databases = {
         "LEGACY_DATABASE_URL": legacy.worker if legacy else settings.need("legacy_database_url"),
         **_new_world(settings, services),
+        **movers,
         "REDIS_URL": redis.url if redis else settings.need("redis_url"),
     }
     return World(
@@ -214,6 +235,20 @@ def _new_world(settings: Settings, cluster: postgres.Cluster | None) -> dict[str
         ours = cluster if getattr(settings, setting) is None else None
         found[setting.upper()] = ours.dsn(name, role) if ours else settings.need(setting)
     return found
+
+
+def _movers(
+    settings: Settings, legacy: Legacy | None, cluster: postgres.Cluster | None
+) -> dict[str, str]:
+    """What the movers log in as beside the worker role, as far as it is known: engines elsewhere may be without them."""
+    found = {
+        "LEGACY_CONTROL_DATABASE_URL": legacy and legacy.control,
+        "SERVICES_APPLY_DATABASE_URL": cluster and cluster.dsn("services", _APPLY_ROLE),
+    }
+    for name in found:
+        if getattr(settings, name.lower()) is not None:
+            found[name] = settings.need_secret(name.lower())
+    return {name: url for name, url in found.items() if url}
 
 
 def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[str, str]:
@@ -272,8 +307,9 @@ def steps(world: World, supervisor: Supervisor) -> list[Step]:
         *_data_steps(world),
         *(_program_step(world, supervisor, program) for program in world.programs),
     ]
-    # An engine that lives elsewhere is ready already, and its owner takes care of its schema and data.
-    elsewhere = {*ENGINES, *DATA} - {step.name for step in found}
+    # An engine that lives elsewhere is ready already, and its owner takes care of its schema and data. Nobody waits for a
+    # program that was left out.
+    elsewhere = {*ENGINES, *DATA, *(p.name for p in PROGRAMS)} - {step.name for step in found}
     return [
         Step(name=step.name, run=step.run, after=tuple(n for n in step.after if n not in elsewhere))
         for step in found
@@ -353,7 +389,8 @@ def _copied(table: TableCopy) -> None:
 
 
 def _program_step(world: World, supervisor: Supervisor, program: Program) -> Step:
-    port = world.ports[program.name]
+    port = world.ports.get(program.name)
+    at = () if port is None else ("--port", str(port))
     own: dict[str, str] = {}
     if world.legacy:
         own = {
@@ -362,7 +399,7 @@ def _program_step(world: World, supervisor: Supervisor, program: Program) -> Ste
         }
     command = Command(
         name=program.name,
-        argv=(sys.executable, "-m", *program.arguments, "--port", str(port)),
+        argv=(sys.executable, "-m", *program.arguments, *at),
         log=world.run / f"{program.name}.log",
         environment={
             **inherited_environment(),
@@ -374,10 +411,13 @@ def _program_step(world: World, supervisor: Supervisor, program: Program) -> Ste
     )
 
     async def ready() -> bool:
+        if port is None:
+            return _READY_LINE in command.log.read_bytes()
         return await health.answers(port, program.health)
 
     async def serve() -> None:
-        await supervisor.start(command, ready, within=_READY_SECONDS, url=world.urls[program.name])
+        url = world.urls.get(program.name, "")
+        await supervisor.start(command, ready, within=_READY_SECONDS, url=url)
 
     return Step(name=program.name, run=serve, after=program.after)
 

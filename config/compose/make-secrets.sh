@@ -25,6 +25,7 @@ file() {
 value() { printf '%s' "$3" | file "$1" "$2"; }
 
 superuser=$(random) owner=$(random) cdc=$(random) authenticator=$(random)
+worker=$(random) switch=$(random) apply=$(random)
 services=$(random) service=$(random) control=$(random) fhir=$(random)
 redis=$(random) jwt=$(random) mqtt=$(random) s3_key=$(random) s3_secret=$(random)
 
@@ -33,10 +34,13 @@ file legacy_roles.sql "$POSTGRES" <<SQL
 alter role postgres password '$owner';
 alter role authenticator password '$authenticator';
 alter role banyan_cdc password '$cdc';
+alter role banyan_worker password '$worker';
+alter role banyan_control password '$switch';
 SQL
 file services_roles.sql "$POSTGRES" <<SQL
 alter role services password '$services';
 alter role banyan_service password '$service';
+alter role banyan_apply password '$apply';
 alter role control password '$control';
 alter role fhir password '$fhir';
 SQL
@@ -46,6 +50,9 @@ value postgrest_jwt_secret "$POSTGREST" "$jwt"
 
 value services_owner_database_url "$BANYAN" "postgresql://services:$services@services-db:5432/services"
 value services_database_url "$BANYAN" "postgresql://banyan_service:$service@services-db:5432/services"
+value services_apply_database_url "$BANYAN" "postgresql://banyan_apply:$apply@services-db:5432/services"
+value legacy_database_url "$BANYAN" "postgresql://banyan_worker:$worker@legacy-db:5432/legacy"
+value legacy_control_database_url "$BANYAN" "postgresql://banyan_control:$switch@legacy-db:5432/legacy"
 value control_database_url "$BANYAN" "postgresql://control:$control@services-db:5432/control"
 value redis_url "$BANYAN" "redis://:$redis@redis:6379/0"
 value token_hs256_secret "$BANYAN" "$jwt"

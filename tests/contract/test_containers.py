@@ -13,6 +13,7 @@ import yaml
 import gateway.app
 import services.app
 from catalog.service import Service
+from migration.app import NAMES
 from runtime.settings import SERVICES, Settings, load, secret_names
 from tests.settings_page import variables
 
@@ -42,7 +43,8 @@ def test_the_real_engines_and_all_our_processes_are_there():
     }
     commands = {" ".join(part["command"][:2]) for part in OURS.values()}
     processes = {"gateway", "gateway.control", "services.migrate"}
-    assert commands == processes | {f"services {service}" for service in SERVICES}
+    movers = {f"migration {name}" for name in NAMES}
+    assert commands == processes | movers | {f"services {service}" for service in SERVICES}
 
 
 @pytest.mark.parametrize("module", sorted({part["command"][0] for part in OURS.values()}))
@@ -169,7 +171,7 @@ def test_gateway_has_all_that_it_needs(settings):
     [
         (Service(part["command"][1]), name)
         for name, part in OURS.items()
-        if len(part["command"]) > 1
+        if part["command"][0] == "services"
     ],
     indirect=["settings"],
 )
@@ -180,6 +182,13 @@ def test_service_has_all_that_it_needs_and_is_probed_where_it_listens(service, s
     assert part["healthcheck"]["test"][-1] == f"http://127.0.0.1:{port}/healthz"
     reached = OURS["gateway"]["environment"][f"SERVICE_URL_{service.name}"]
     assert reached == f"http://{service.value.replace('_', '-')}:{port}"
+
+
+@pytest.mark.parametrize("settings", NAMES, indirect=True)
+def test_movers_have_all_that_they_need(settings):
+    names = ("legacy_database_url", "legacy_control_database_url", "control_database_url")
+    assert all(settings.need_secret(name) for name in (*names, "redis_url"))
+    assert settings.service_apply_url(Service.INTAKE).startswith("postgresql://banyan_apply:")
 
 
 def test_image_is_built_in_stages_and_runs_as_nobody_special():

@@ -99,7 +99,7 @@ class World:
             self.ledger,
             closed=lambda entity, count: self.closed.append((entity, count)),
         )
-        self.relay = Relay([self.outbox], self.log, sleep=self.sleep)
+        self.relay = Relay(self.outbox, self.log, sleep=self.sleep)
         self.worker = SyncBackfill(events=self.log, delivery=delivery, sleep=self.sleep)
         self.retries = Retries(self.ledger, delivery, sleep=self.sleep)
 
@@ -136,7 +136,7 @@ class World:
 
     async def publish(self) -> None:
         await create_topics(self.log)
-        while await self.relay.step(self.outbox):
+        while await self.relay.step():
             pass
 
     async def consume(self) -> None:
@@ -197,7 +197,7 @@ async def test_o4_half_a_batch_published_is_a_prefix_of_each_key(world: World) -
     await create_topics(world.log)
     world.log.half = True
     with pytest.raises(LogUnavailable):
-        await world.relay.step(world.outbox)
+        await world.relay.step()
     for sku in ("x", "y"):
         assert [e.row_version for e in await world.heard() if e.key[2] == sku] == [1, 2, 3]
     world.log.half = False

@@ -32,6 +32,7 @@ def test_programs_have_names_and_wished_ports_of_their_own():
         **{"gateway": 8400, "control": 8401, "legacy": 8420, "frontend": 8440},
         **{"intake": 8410, "scheduling": 8411, "diagnostics": 8412, "care_plans": 8413},
         **{"compliance": 8414, "partner_ops": 8415, "finance": 8416},
+        **dict.fromkeys(("mirror", "relay", "sync-backfill", "keeper")),
     }
 
 

@@ -1,0 +1,50 @@
+"""`banyan worker NAME...`: the movers, in the foreground, over the running sandbox or the environment's engines."""
+
+import asyncio
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.outcome import refuse
+from migration.app import NAMES, run_worker
+from runtime.logs import configure
+from runtime.settings import Settings, SettingsError, load
+from runtime.stack import STACK_FILE, Stack
+
+Name = StrEnum("Name", {name: name for name in NAMES})  # type: ignore[misc]
+
+
+def worker(
+    names: Annotated[list[Name], typer.Argument(help="Which of them.", metavar="NAME...")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of the sandbox.", hidden=True)] = (
+        STACK_FILE.parent
+    ),
+) -> None:
+    """Run workers until Ctrl-C: mirror, relay, sync-backfill, keeper. Several in one process end together."""
+    try:
+        settings = _settings(run)
+        configure("worker", level=settings.log_level)
+        asyncio.run(_run(sorted({name.value for name in names}), settings))
+    except SettingsError as error:
+        refuse(*error.problems)
+
+
+def _settings(run: Path) -> Settings:
+    try:
+        environment = Stack.read(run / STACK_FILE.name).environment
+    except FileNotFoundError:
+        return load()
+    return load(**{name.lower(): value for name, value in environment.items()})
+
+
+async def _run(names: list[str], settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(run_worker(name, settings, stopping))

@@ -1,0 +1,143 @@
+"""The composition root of the movers' processes: what each of them does, over which engines."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeAlias
+
+import structlog
+
+from migration.attendance import ABSENT_SECONDS, Attendance, PostgresRegister
+from migration.chore import Chore
+from migration.engines import Engines, engines
+from migration.intent_store import PostgresIntents
+from migration.leases import Leases, PostgresNumbers
+from migration.ledger import PostgresLedger
+from migration.mirror import Mirror
+from migration.relay import Relay, create_topics
+from migration.retries import Retries
+from migration.sync_backfill import SyncBackfill
+from migration.upkeep import purge_outboxes, purge_repeats, trim
+from runtime.alerts import Alerts
+from runtime.intent import TOPIC
+from runtime.postgres import pool_for
+from runtime.settings import Settings
+from runtime.tasks import spawn, stop
+
+log = structlog.get_logger("worker")
+
+NAMES = ("mirror", "relay", "sync-backfill", "keeper")
+
+
+class Job(Protocol):
+    """Part of a process's work."""
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until it is told to stop; then what is under way is finished."""
+        ...
+
+
+Jobs: TypeAlias = Callable[[Settings, Engines, str], AsyncIterator[Sequence[Job]]]
+
+
+async def run_worker(name: str, settings: Settings, stopping: asyncio.Event) -> None:
+    """One process of this name, until it is told to stop. Raises SettingsError for what is missing.
+
+    A job that dies ends the process: what it had under way comes again to whoever follows.
+    """
+    instance = instance_name()
+    compose, legacy_size = _COMPOSED[name]
+    async with (
+        engines(settings, name, legacy_size=legacy_size) as made,
+        asynccontextmanager(compose)(settings, made, instance) as jobs,
+    ):
+        attendance = Attendance(
+            PostgresRegister(made.control),
+            Alerts(made.control),
+            made.events,
+            name=name,
+            instance=instance,
+            names=NAMES,
+        )
+        tasks = [spawn(job.run(stopping), name=type(job).__name__) for job in (*jobs, attendance)]
+        log.info("worker.ready", task=name, pid=os.getpid())
+        await _end_together(tasks)
+    log.info("worker.stopped", task=name)
+
+
+async def _end_together(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """When all have ended, or the first has died: then the others are stopped where they stand."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    died = [task for task in done if task.exception()]
+    if died:
+        await stop(*tasks)
+        died[0].result()
+
+
+async def is_alive(name: str, settings: Settings) -> bool:
+    """Has a process of this name on this machine said so lately? Raises StoreUnavailable."""
+    dsn = settings.need_secret("control_database_url")
+    async with pool_for(dsn, name="banyan worker check", size=1) as pool:
+        return await PostgresRegister(pool).alive(name, f"{socket.gethostname()}.", ABSENT_SECONDS)
+
+
+def instance_name() -> str:
+    return f"{socket.gethostname()}.{os.getpid()}"
+
+
+# --- the four
+
+
+async def _mirror(settings: Settings, made: Engines, instance: str) -> AsyncIterator[Sequence[Job]]:
+    delivery = made.delivery()
+    mirror = Mirror(
+        events=made.events,
+        intents=PostgresIntents(made.control),
+        delivery=delivery,
+        stores=made.stores,
+        member=instance,
+    )
+    yield [mirror, Retries(PostgresLedger(made.control), delivery)]
+
+
+async def _relay(settings: Settings, made: Engines, instance: str) -> AsyncIterator[Sequence[Job]]:
+    yield [Relay(outbox, made.events) for outbox in made.outboxes]
+
+
+async def _sync_backfill(
+    settings: Settings, made: Engines, instance: str
+) -> AsyncIterator[Sequence[Job]]:
+    yield [SyncBackfill(events=made.events, delivery=made.delivery(), member=instance)]
+
+
+async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIterator[Sequence[Job]]:
+    dsn = settings.need_secret("legacy_control_database_url")
+    async with pool_for(dsn, name="banyan keeper", size=1) as control:
+        leases = Leases(PostgresNumbers(control, made.services))
+
+        async def trim_log() -> None:
+            await made.events.create(TOPIC)
+            await create_topics(made.events)
+            await trim(made.events)
+
+        async def purge() -> None:
+            await create_topics(made.events)
+            await purge_outboxes(made.events, made.outboxes)
+            await purge_repeats(made.control, made.services)
+
+        yield [
+            Chore(name="leases", every_seconds=2, work=leases.step),
+            Chore(name="trim", every_seconds=30, work=trim_log),
+            Chore(name="purge", every_seconds=600, work=purge),
+        ]
+
+
+_COMPOSED: Mapping[str, tuple[Jobs, int]] = {
+    "mirror": (_mirror, 5),
+    "relay": (_relay, 1),
+    "sync-backfill": (_sync_backfill, 4),
+    "keeper": (_keeper, 1),
+}
+"""By name, and how many connections to legacy it may have."""

@@ -1,0 +1,265 @@
+"""Writes at the gateway of a whole sandbox, and what its movers make of them on the other side."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from catalog import assets
+from catalog.stage import Side
+from runtime.stack import Stack
+from sandbox.seed.people import CLINICIANS
+from tests.sandboxes import Banyan
+from tests.until import until, until_async
+
+pytestmark = pytest.mark.stack
+
+AT_LEGACY, AT_SERVICE = ("compliance_tasks", "partner_label_queue", "appointments"), ("lab_orders",)
+"""Entities whose writes the sandbox below takes at legacy, and at the service."""
+
+
+@pytest.fixture(scope="module")
+def banyan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Banyan]:
+    command = Banyan(tmp_path_factory.mktemp("mirrored") / "run")
+    up = command("up", "--detach", "--scale", "30")
+    try:
+        assert up.returncode == 0, up.stderr
+        for entity in (*AT_LEGACY, *AT_SERVICE):
+            stage = "live" if entity in AT_SERVICE else "dual_write"
+            ramp = command.json("flags", "ramp", entity, stage, "100", "--reason", "test")
+        line = f"\nbanyan_flags_version {ramp['version']}"
+        until(lambda: line in metrics(command.stack()))
+        yield command
+    finally:
+        command("down")
+
+
+def metrics(stack: Stack) -> str:
+    return httpx.get(f"{stack.urls['gateway']}/metrics", trust_env=False, timeout=5).text
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    stack: Stack
+    users: dict[Side, asyncpg.Connection]
+    control: asyncpg.Connection
+
+    async def send(
+        self, method: str, path: str, user: str = "clinician", body: Any = None, **headers: str
+    ) -> httpx.Response:
+        sent = {
+            "authorization": f"Bearer {self.stack.tokens[user]}",
+            "content-type": "application/json",
+            "idempotency-key": f'"{uuid4()}"',
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+            return await client.request(
+                method,
+                f"{self.stack.urls['gateway']}/v2{path}",
+                content=None if body is None else json.dumps(body),
+                headers=sent,
+            )
+
+    async def row(self, entity: str, key: str, side: Side) -> asyncpg.Record | None:
+        asset = assets()[entity]
+        table = asset.source if side is Side.LEGACY else f"{asset.service}.{asset.target}"
+        own = asset.key_columns[0].type.value
+        return await self.users[side].fetchrow(
+            f"select * from {table} where id = $1::text::{own}", key
+        )
+
+    async def arrived(self, entity: str, key: str, side: Side) -> asyncpg.Record:
+        """The row on `side`, as soon as it is the very version that the other side holds."""
+        found: list[asyncpg.Record] = []
+
+        async def same() -> bool:
+            here = await self.row(entity, key, side)
+            there = await self.row(entity, key, side.other)
+            stamps = [
+                row and (row["origin"], row["row_version"], row["correlation_id"])
+                for row in (here, there)
+            ]
+            if here is None or stamps[0] != stamps[1]:
+                return False
+            found.append(here)
+            return True
+
+        await until_async(same)
+        return found[-1]
+
+    async def open_intents(self) -> int:
+        return int(await self.control.fetchval("select count(*) from control.intents"))
+
+    async def submission(self) -> str:
+        return str(
+            await self.users[Side.SERVICE].fetchval("select id from intake.submission limit 1")
+        )
+
+
+@pytest.fixture
+async def world(banyan: Banyan) -> AsyncIterator[World]:
+    stack = banyan.stack()
+    users = {
+        Side.LEGACY: await asyncpg.connect(stack.databases["legacy"]),
+        Side.SERVICE: await asyncpg.connect(stack.databases["services"]),
+    }
+    control = await asyncpg.connect(stack.databases["control"])
+    yield World(stack=stack, users=users, control=control)
+    for connection in (*users.values(), control):
+        await connection.close()
+
+
+async def test_a_write_at_legacy_arrives_at_the_service_with_its_id(world: World) -> None:
+    id_ = f"corr-{uuid4()}"
+    body = {"task_type": "follow_up_call", "title": "T", "metadata": {}}
+    made = await world.send("POST", "/compliance", "compliance", body, x_correlation_id=id_)
+    assert made.status_code == 201, made.text
+    key = str(made.json()["id"])
+    row = await world.arrived("compliance_tasks", key, Side.SERVICE)
+    assert (row["correlation_id"], row["origin"]) == (id_, "legacy")
+    path, again = f"/compliance/{key}", f"corr-{uuid4()}"
+    changed = await world.send("PATCH", path, "compliance", {"title": "U"}, x_correlation_id=again)
+    assert changed.status_code == 200
+
+    async def second() -> bool:
+        found = await world.arrived("compliance_tasks", key, Side.SERVICE)
+        return bool(found["title"] == "U")
+
+    await until_async(second)
+
+
+async def test_a_write_at_the_service_arrives_at_legacy_with_its_trail(world: World) -> None:
+    id_ = f"corr-{uuid4()}"
+    body = {"submission_id": await world.submission(), "test_code": "HBA1C", "status": "ordered"}
+    made = await world.send("POST", "/lab-orders", "clinician", body, x_correlation_id=id_)
+    assert made.status_code == 201, made.text
+    key = str(made.json()["id"])
+    row = await world.arrived("lab_orders", key, Side.LEGACY)
+    assert (row["correlation_id"], row["origin"]) == (id_, "service")
+    assert row["order_number"] == made.json()["order_number"]
+
+    async def trail(side: Side) -> list[tuple[int, str]]:
+        table = "public.lab_order_events" if side is Side.LEGACY else "diagnostics.lab_order_event"
+        kind = "event_type" if side is Side.LEGACY else "kind"
+        rows = await world.users[side].fetch(
+            f"select id, {kind} as kind from {table} where lab_order_id = $1::text::uuid order by id",
+            key,
+        )
+        return [(row["id"], row["kind"]) for row in rows]
+
+    async def both() -> bool:
+        return len(await trail(Side.LEGACY)) == 1
+
+    await until_async(both)
+    assert await trail(Side.LEGACY) == await trail(Side.SERVICE)
+
+
+async def test_a_row_that_legacy_numbers_arrives_under_its_number(world: World) -> None:
+    made = await world.send("POST", "/partner/labels", "partner", {"site_code": "S"})
+    assert made.status_code == 201, made.text
+    row = await world.arrived("partner_label_queue", str(made.json()["id"]), Side.SERVICE)
+    assert row["origin"] == "legacy"
+
+
+async def test_a_delete_arrives_and_nothing_comes_back(world: World) -> None:
+    body = {
+        "submission_id": await world.submission(),
+        "clinician_id": str(CLINICIANS[2].id),
+        "starts_at": "2033-01-01T09:00:00Z",
+        "ends_at": "2033-01-01T09:30:00Z",
+    }
+    made = await world.send("POST", "/appointments", "clinician", body)
+    assert made.status_code == 201, made.text
+    key = str(made.json()["id"])
+    await world.arrived("appointments", key, Side.SERVICE)
+    assert (await world.send("DELETE", f"/appointments/{key}")).status_code == 204
+
+    async def gone() -> bool:
+        return await world.row("appointments", key, Side.SERVICE) is None
+
+    await until_async(gone)
+    graves = "select origin, row_version from {}.tombstones where entity = 'appointments' and key ->> 'id' = $1"
+    there = await world.users[Side.LEGACY].fetchrow(graves.format("banyan"), key)
+    here = await world.users[Side.SERVICE].fetchrow(graves.format("scheduling"), key)
+    assert there == here is not None
+
+
+async def test_a_write_round_the_gateway_at_a_service_arrives(world: World) -> None:
+    """Nobody has announced it: the outbox tells."""
+    key = await world.users[Side.SERVICE].fetchval(
+        "update compliance.task set title = 'by hand' where id = (select id from compliance.task limit 1) returning id::text"
+    )
+    row = await world.arrived("compliance_tasks", key, Side.LEGACY)
+    assert (row["title"], row["origin"]) == ("by hand", "service")
+
+
+async def test_every_intent_is_settled_and_nothing_is_left_unpublished(world: World) -> None:
+    for n in range(20):
+        body = {"task_type": "follow_up_call", "title": f"T{n}", "metadata": {}}
+        made = await world.send("POST", "/compliance", "compliance", body)
+        assert made.status_code == 201
+
+    async def idle() -> bool:
+        return await world.open_intents() == 0
+
+    await until_async(idle)
+
+    async def published() -> bool:
+        left = "select count(*) from compliance.outbox where published_at is null"
+        return int(await world.users[Side.SERVICE].fetchval(left)) == 0
+
+    await until_async(published)
+    unsolved = "select count(*) from control.divergences where state <> 'solved'"
+    assert await world.control.fetchval(unsolved) == 0
+
+    async def unpinned() -> bool:
+        return "\nbanyan_pins 0" in await asyncio.to_thread(metrics, world.stack)
+
+    await until_async(unpinned)
+
+
+async def test_poison_waits_in_the_ledger_and_others_flow(world: World) -> None:
+    service = world.users[Side.SERVICE]
+    await service.execute(
+        "alter table compliance.task add constraint no_ill check (title <> 'ill') not valid"
+    )
+    try:
+        keys = []
+        for title in ("ill", "well"):
+            body: Any = {"task_type": "follow_up_call", "title": title, "metadata": {}}
+            made = await world.send("POST", "/compliance", "compliance", body)
+            keys.append(str(made.json()["id"]))
+        await world.arrived("compliance_tasks", keys[1], Side.SERVICE)
+
+        async def quarantined() -> Any:
+            return await world.control.fetchrow(
+                "select reason, attempts from control.divergences where key = $1 and state = 'quarantined'",
+                keys[0],
+            )
+
+        await until_async(quarantined, within=30)
+        assert tuple(await quarantined()) == ("23514", 5)
+        assert await world.row("compliance_tasks", keys[0], Side.SERVICE) is None
+    finally:
+        await service.execute("alter table compliance.task drop constraint no_ill")
+    await world.control.execute(
+        "update control.divergences set state = 'retrying', attempts = 0, next_at = now() where key = $1",
+        keys[0],
+    )
+    await world.arrived("compliance_tasks", keys[0], Side.SERVICE)
+    # Its intent is looked at again after half a minute.
+    await world.control.execute("update control.intents set next_at = now()")
+
+
+async def test_the_movers_say_that_they_live(banyan: Banyan, world: World) -> None:
+    rows = await world.control.fetch(
+        "select name from control.workers where beat_at > now() - interval '10 seconds' order by 1"
+    )
+    assert [row["name"] for row in rows] == ["keeper", "mirror", "relay", "sync-backfill"]
