@@ -209,12 +209,14 @@ def claim(folder: Path) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove a data folder, and what it links to."""
+    """Remove a data folder, and what it links to; or a file that lies beside it."""
     if folder.is_symlink():
         shutil.rmtree(folder.resolve(), ignore_errors=True)
         folder.unlink()
-    elif folder.exists():
+    elif folder.is_dir():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def _readable_by_nobody(folder: Path) -> Path:
