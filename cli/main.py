@@ -13,6 +13,7 @@ from cli import (
     explain,
     flags,
     legacy,
+    mirror,
     panic,
     revoke,
     sandbox_commands,
@@ -39,6 +40,7 @@ app.command("worker")(worker.worker)
 app.command("conformance")(conformance.conformance)
 app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")
+app.add_typer(mirror.app, name="mirror")
 app.add_typer(config.app, name="config")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")

@@ -11,6 +11,7 @@ import structlog
 
 from migration.attendance import ABSENT_SECONDS, Attendance, PostgresRegister
 from migration.chore import Chore
+from migration.divergence_clock import DivergenceClock
 from migration.engines import Engines, engines
 from migration.intent_store import PostgresIntents
 from migration.leases import Leases, PostgresNumbers
@@ -24,6 +25,7 @@ from runtime.alerts import Alerts
 from runtime.intent import TOPIC
 from runtime.postgres import pool_for
 from runtime.settings import Settings
+from runtime.tagger import Tagger
 from runtime.tasks import spawn, stop
 
 log = structlog.get_logger("worker")
@@ -115,6 +117,10 @@ async def _sync_backfill(
 async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIterator[Sequence[Job]]:
     dsn = settings.need_secret("legacy_control_database_url")
     async with pool_for(dsn, name="banyan keeper", size=1) as control:
+        tagger = Tagger(settings.need_keyring("evidence_keys"))
+        clock = DivergenceClock(
+            PostgresLedger(made.control), made.control, Alerts(made.control), tagger
+        )
         leases = Leases(PostgresNumbers(control, made.services))
 
         async def trim_log() -> None:
@@ -129,6 +135,7 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
 
         yield [
             Chore(name="leases", every_seconds=2, work=leases.step),
+            Chore(name="divergences", every_seconds=1, work=clock.step),
             Chore(name="trim", every_seconds=30, work=trim_log),
             Chore(name="purge", every_seconds=600, work=purge),
         ]

@@ -10,10 +10,10 @@ import asyncpg
 import orjson
 
 from catalog.stage import Side
-from migration.divergence import CLAIM_SECONDS, Claimed, Failure, Hold
+from migration.divergence import CLAIM_SECONDS, OVERDUE, Claimed, Failure, Hold
 from routes.key import Key, read_key, write_key
 from runtime.flagstore import asking
-from runtime.postgres import POSTGRESQL
+from runtime.postgres import POSTGRESQL, Connection
 
 
 class Ledger(Protocol):
@@ -36,6 +36,14 @@ class Ledger(Protocol):
 
     async def claim(self, most: int) -> Sequence[Claimed]:
         """Incidents whose next try is due; nobody else gets them for CLAIM_SECONDS."""
+        ...
+
+    async def expire(self) -> int:
+        """Into quarantine with what has been unsolved for OVERDUE since it was first seen, or redriven; how many."""
+        ...
+
+    async def redrive(self, entity: str | None, keys: Sequence[Key] | None) -> int:
+        """Out of quarantine, with all tries before it, whichever side spoke; how many. None: of all."""
         ...
 
 
@@ -94,9 +102,31 @@ class PostgresLedger:
             for row in rows
         ]
 
+    async def expire(self) -> int:
+        return len(
+            await self._fetch(
+                "update control.divergences set state = 'quarantined', quarantined_for = coalesce(quarantined_for, 'overdue'),"
+                " quarantined_at = coalesce(quarantined_at, clock_timestamp()), next_at = 'infinity'"
+                " where state in ('waiting', 'parked', 'retrying')"
+                " and coalesce(redriven_at, first_seen) <= clock_timestamp() - $1::interval returning id",
+                OVERDUE,
+            )
+        )
+
+    async def redrive(self, entity: str | None, keys: Sequence[Key] | None) -> int:
+        texts = None if keys is None else sorted(map(write_key, keys))
+        with asking("postgresql", POSTGRESQL):
+            async with self._pool.acquire() as connection:
+                return await redrive(connection, entity, texts)
+
     async def _fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
         with asking("postgresql", POSTGRESQL):
             return await self._pool.fetch(statement, *values)
+
+
+async def redrive(connection: Connection, entity: str | None, texts: Sequence[str] | None) -> int:
+    """`Ledger.redrive` in the caller's own transaction, by keys as they are written; what PostgreSQL raises passes through."""
+    return len(await connection.fetch(_REDRIVE, entity, texts))
 
 
 _BOOK = """
@@ -121,4 +151,9 @@ update control.divergences d set next_at = clock_timestamp() + $2::float8 * inte
 from (select id from control.divergences where state in ('waiting', 'parked', 'retrying') and next_at <= clock_timestamp()
       order by next_at limit $1 for update skip locked) due
 where d.id = due.id returning d.entity, d.key, d.side, d.attempts
+"""
+# The alert stays open, and is over when the incident is.
+_REDRIVE = """
+update control.divergences set state = 'retrying', attempts = 0, next_at = clock_timestamp(), redriven_at = clock_timestamp()
+where state = 'quarantined' and ($1::text is null or entity = $1) and ($2::text[] is null or key = any($2)) returning id
 """

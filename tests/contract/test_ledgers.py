@@ -66,7 +66,10 @@ async def place(dsn: str | None) -> AsyncIterator[Place]:
 
     async def age(seconds: float) -> None:
         await pool.execute(
-            "update control.divergences set next_at = next_at - $1 * interval '1 second'", seconds
+            "update control.divergences set next_at = next_at - $1::float8 * interval '1 second',"
+            " first_seen = first_seen - $1::float8 * interval '1 second',"
+            " redriven_at = redriven_at - $1::float8 * interval '1 second'",
+            seconds,
         )
 
     async def follows() -> list[bool]:
@@ -138,3 +141,39 @@ async def test_what_comes_back_is_a_new_incident_that_names_the_old_one(place: P
     assert hold is not None
     assert hold.attempts == 1
     assert await place.follows() == [False, True]
+
+
+async def test_after_fifteen_minutes_it_is_in_quarantine_however_often_it_was_seen(
+    place: Place,
+) -> None:
+    await place.book()
+    await place.pass_time(14 * 60 + 58)
+    await place.book()
+    assert await place.ledger.expire() == 0
+    await place.pass_time(2.5)
+    assert await place.ledger.expire() == 1
+    assert await place.ledger.expire() == 0
+    hold = await place.hold()
+    assert hold is not None
+    assert hold.seconds == math.inf
+
+
+async def test_what_is_solved_in_time_is_never_overdue(place: Place) -> None:
+    await place.book()
+    await place.ledger.solve(STOCK, Side.LEGACY, [KEY])
+    await place.pass_time(3600)
+    assert await place.ledger.expire() == 0
+
+
+async def test_what_is_redriven_is_due_at_once_and_has_its_time_again(place: Place) -> None:
+    await place.book(State.QUARANTINED, math.inf)
+    await place.pass_time(3600)
+    for entity, keys in ((LABELS, None), (STOCK, [OTHER])):
+        assert await place.ledger.redrive(entity, keys) == 0
+    assert await place.ledger.redrive(STOCK, [KEY]) == 1
+    assert await place.ledger.redrive(None, None) == 0
+    [claimed] = await place.ledger.claim(10)
+    assert claimed.attempts == 0
+    assert await place.ledger.expire() == 0
+    await place.pass_time(15 * 60 + 1)
+    assert await place.ledger.expire() == 1

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from catalog.stage import Side
-from migration.divergence import CLAIM_SECONDS, Claimed, Failure, Hold, State
+from migration.divergence import CLAIM_SECONDS, OVERDUE, Claimed, Failure, Hold, State
 from routes.key import Key
 
 
@@ -21,6 +21,7 @@ class Incident:
     next_at: float
     correlation_id: str | None
     follows: int | None
+    redriven_at: float | None = None
 
 
 class MemoryLedger:
@@ -98,3 +99,23 @@ class MemoryLedger:
                     Claimed(entity=one.entity, key=one.key, side=one.side, attempts=one.attempts)
                 )
         return claimed
+
+    async def expire(self) -> int:
+        limit, count = self._clock() - OVERDUE.total_seconds(), 0
+        for n, one in enumerate(self.incidents):
+            since = one.first_seen if one.redriven_at is None else one.redriven_at
+            if one.state not in (State.SOLVED, State.QUARANTINED) and since <= limit:
+                self.incidents[n] = replace(one, state=State.QUARANTINED, next_at=float("inf"))
+                count += 1
+        return count
+
+    async def redrive(self, entity: str | None, keys: Sequence[Key] | None) -> int:
+        now, count = self._clock(), 0
+        for n, one in enumerate(self.incidents):
+            meant = entity in (None, one.entity) and (keys is None or one.key in keys)
+            if meant and one.state is State.QUARANTINED:
+                self.incidents[n] = replace(
+                    one, state=State.RETRYING, attempts=0, next_at=now, redriven_at=now
+                )
+                count += 1
+        return count
