@@ -9,8 +9,10 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
+from catalog.stage import Side
 from migration.attendance import ABSENT_SECONDS, Attendance, PostgresRegister
 from migration.chore import Chore
+from migration.conflicts import Conflicts, ConflictSource
 from migration.divergence_clock import DivergenceClock
 from migration.engines import Engines, engines
 from migration.intent_store import PostgresIntents
@@ -24,6 +26,7 @@ from migration.upkeep import purge_outboxes, purge_repeats, trim
 from runtime.alerts import Alerts
 from runtime.intent import TOPIC
 from runtime.postgres import pool_for
+from runtime.sealed import Sealer
 from runtime.settings import Settings
 from runtime.tagger import Tagger
 from runtime.tasks import spawn, stop
@@ -121,6 +124,13 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
         clock = DivergenceClock(
             PostgresLedger(made.control), made.control, Alerts(made.control), tagger
         )
+        conflicts = Conflicts(
+            _conflict_sources(made),
+            made.control,
+            alerts=Alerts(made.control),
+            sealer=Sealer(settings.need_keyring("field_keys")),
+            tagger=tagger,
+        )
         leases = Leases(PostgresNumbers(control, made.services))
 
         async def trim_log() -> None:
@@ -132,13 +142,22 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
             await create_topics(made.events)
             await purge_outboxes(made.events, made.outboxes)
             await purge_repeats(made.control, made.services)
+            await conflicts.purge()
 
         yield [
             Chore(name="leases", every_seconds=2, work=leases.step),
             Chore(name="divergences", every_seconds=1, work=clock.step),
+            Chore(name="conflicts", every_seconds=5, work=conflicts.step),
             Chore(name="trim", every_seconds=30, work=trim_log),
             Chore(name="purge", every_seconds=600, work=purge),
         ]
+
+
+def _conflict_sources(made: Engines) -> Sequence[ConflictSource]:
+    services = (
+        ConflictSource(Side.SERVICE, pool, service) for service, pool in made.services.items()
+    )
+    return [ConflictSource(Side.LEGACY, made.legacy), *services]
 
 
 _COMPOSED: Mapping[str, tuple[Jobs, int]] = {

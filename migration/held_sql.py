@@ -115,6 +115,18 @@ def children_sql(asset: Asset, side: Side, reference: Column) -> str:
     )
 
 
+def target_sql(asset: Asset, side: Side) -> str:
+    """Parameter: a row of this side as JSON. The same row by the new model's names, as JSON."""
+    columns = ", ".join(
+        f"{forward_sql(c) if side is Side.LEGACY else quoted(c.target)} as {quoted(c.target)}"
+        for c in asset.kept
+    )
+    return (
+        f"select to_jsonb(c)::text from (select {columns}"  # noqa: S608
+        f" from jsonb_populate_record(null::{place(asset, side).table}, $1::text::jsonb) t) c"
+    )
+
+
 def _content(asset: Asset, side: Side) -> Iterator[tuple[str, str]]:
     """Column of the other model, and the expression over this side's row."""
     for column in asset.kept:

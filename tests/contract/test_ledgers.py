@@ -125,6 +125,7 @@ async def test_what_is_in_quarantine_stays_there_until_it_is_solved(place: Place
     assert hold.seconds == math.inf
     await place.pass_time(10 * WAIT)
     assert list(await place.ledger.claim(10)) == []
+    assert await place.ledger.redrive(STOCK, [KEY]) == 1, "it was still there"
     await place.ledger.solve(STOCK, Side.LEGACY, [KEY])
     assert await place.hold() is None
 
