@@ -3,9 +3,12 @@
 import { Flags } from "./flags.js";
 import { Gateway } from "./gateway.js";
 import { Panel } from "./panel.js";
-import { appointments, SlotFinder } from "./panels/appointments.js";
+import { appointments } from "./panels/appointments.js";
+import { Booking } from "./panels/booking.js";
 import { compliance } from "./panels/compliance.js";
 import { labOrders } from "./panels/lab-orders.js";
+import { Ordering } from "./panels/ordering.js";
+import { Requesting } from "./panels/requesting.js";
 import { Problem, noAnswer, problemOf, show } from "./problem.js";
 import { Session, Supabase } from "./session.js";
 
@@ -64,7 +67,7 @@ class Desk {
   #session;
   #flags;
   #panels;
-  #slots;
+  #writes;
   #leave = () => this.#session.signOut();
 
   constructor(session) {
@@ -73,14 +76,22 @@ class Desk {
       onChange: () => this.#flagsChanged(),
       onReach: showReach,
     });
-    const parts = { gateway: new Gateway(config.gateway_url, session), flags: this.#flags, announce };
+    const gateway = new Gateway(config.gateway_url, session);
+    const parts = { gateway, flags: this.#flags, announce, session };
     this.#panels = Object.entries(PANELS).map(([id, spec]) => new Panel(at(id), spec, parts));
-    this.#slots = new SlotFinder(parts);
+    const [orders, , dates] = this.#panels;
+    this.#writes = [
+      new Ordering(parts, () => orders.load()),
+      new Booking(parts, () => dates.load()),
+      new Requesting(parts),
+    ];
   }
 
   async open() {
     this.#session.onEnd = (problem) => this.#close(problem);
-    const { email, role } = this.#session.user;
+    const { id: own, email, role } = this.#session.user;
+    for (const one of document.querySelectorAll("[data-for]")) one.hidden = one.dataset.for !== role;
+    at("mine").value = own;
     at("who-email").textContent = email;
     at("who-role").textContent = role;
     at("sign-out").addEventListener("click", this.#leave);
@@ -97,8 +108,7 @@ class Desk {
   #close(problem) {
     at("sign-out").removeEventListener("click", this.#leave);
     this.#flags.stop();
-    for (const panel of this.#panels) panel.close();
-    this.#slots.close();
+    for (const part of [...this.#panels, ...this.#writes]) part.close();
     for (const id of SIGNED_IN) at(id).hidden = true;
     at("sign-in-problem").replaceChildren(...(problem ? [show(problem)] : []));
     announce("Signed out.");
@@ -107,8 +117,7 @@ class Desk {
 
   #flagsChanged() {
     if (this.#session.ended) return;
-    for (const panel of this.#panels) panel.flagsChanged();
-    this.#slots.flagsChanged();
+    for (const part of [...this.#panels, ...this.#writes]) part.flagsChanged?.();
   }
 }
 

@@ -20,39 +20,65 @@ export class Gateway {
     const full = new URLSearchParams(query);
     if (cursor !== null) full.set("cursor", cursor);
     const headers = count ? { prefer: "count=exact" } : {};
-    const response = await this.#get(`${path}?${full}`, headers, signal);
+    const response = await this.#ask("GET", `${path}?${full}`, { headers, signal });
     return response.json();
   }
 
-  /** One row; `changed` says whether it is another one than at the last call, by its entity tag. Throws Problem. */
-  async item(path, { signal } = {}) {
+  /**
+   * One row, and its entity tag. `changed` says whether it is another one than at the last call. With `wait` the answer
+   * may take that many seconds while nothing changes; `waited` says whether it is that kind of answer. Throws Problem.
+   */
+  async item(path, { wait = 0, signal } = {}) {
     const seen = this.#seen.get(path);
-    const response = await this.#get(path, seen ? { "if-none-match": seen.etag } : {}, signal);
+    const headers = seen ? { "if-none-match": seen.etag } : {};
+    if (wait > 0) headers.prefer = `wait=${wait}`;
+    const response = await this.#ask("GET", path, { headers, signal });
+    const waited = (response.headers.get("preference-applied") ?? "").includes("wait=");
     if (response.status === 304) {
       await response.text(); // an answer that nobody reads to its end counts as aborted
-      return { row: seen.row, changed: false };
+      return { ...seen, changed: false, waited };
     }
-    const row = await response.json();
-    const etag = response.headers.get("etag");
-    if (etag) this.#seen.set(path, { etag, row });
-    return { row, changed: true };
+    return { ...(await this.#keep(path, response)), changed: true, waited };
   }
 
-  async #get(path, headers, signal) {
+  /** Makes a row of a list. The same `key` again makes no second one. Throws Problem. */
+  async create(path, row, key, { signal } = {}) {
+    const headers = { "content-type": "application/json", "idempotency-key": `"${key}"` };
+    const response = await this.#ask("POST", path, { headers, body: JSON.stringify(row), signal });
+    return response.json();
+  }
+
+  /** Changes some fields of a row, if it is still in the version of this entity tag. Throws Problem. */
+  async change(path, fields, etag, { signal } = {}) {
+    const headers = { "content-type": "application/json", "if-match": etag };
+    const body = JSON.stringify(fields);
+    const response = await this.#ask("PATCH", path, { headers, body, signal });
+    return this.#keep(path, response);
+  }
+
+  async #keep(path, response) {
+    const row = await response.json();
+    const etag = response.headers.get("etag");
+    if (etag) this.#seen.set(path, { row, etag });
+    return { row, etag };
+  }
+
+  async #ask(method, path, { headers, body, signal }) {
     const token = await this.#session.token();
-    const first = await this.#send(path, headers, token, signal);
+    const request = { method, headers, body, signal };
+    const first = await this.#send(path, request, token);
     if (first.response.status !== 401) return accepted(first);
     // Perhaps revoked, or the clocks differ: once more with another token.
     const other = await this.#session.tokenAfter(token);
-    return accepted(await this.#send(path, headers, other, signal));
+    return accepted(await this.#send(path, request, other));
   }
 
-  async #send(path, headers, token, signal) {
+  async #send(path, request, token) {
     // Ours, so that there is something to quote even when no answer comes.
     const id = crypto.randomUUID();
-    const all = { ...headers, authorization: `Bearer ${token}`, "x-correlation-id": id };
+    const headers = { ...request.headers, authorization: `Bearer ${token}`, "x-correlation-id": id };
     try {
-      return { response: await fetch(this.#base + path, { headers: all, signal }), id };
+      return { response: await fetch(this.#base + path, { ...request, headers }), id };
     } catch (error) {
       throw error instanceof TypeError ? noAnswer("The gateway", id) : error;
     }

@@ -13,7 +13,11 @@ const PAGE = 10;
  *   stages    (stage) => the stages of all that the panel shows; `stage` looks one up
  *   query     (form data) => pairs of v2's query language
  *   row       (row) => { title, note, pill, tone }
- *   details   (row, list) => elements, or a promise of them; `list` reads a page of another collection
+ *   details   (row, tools) => elements, or a promise of them. `tools`:
+ *               list(path, query)  a page of another collection
+ *               change(fields)     changes the very version that is shown
+ *               again(words)       shows the row as it is by now, and says why
+ *               user, signal       who is signed in, and until when
  */
 export class Panel {
   #section;
@@ -21,6 +25,7 @@ export class Panel {
   #gateway;
   #flags;
   #announce;
+  #user;
   #form;
   #stages = UNKNOWN;
   #query = null;
@@ -31,12 +36,13 @@ export class Panel {
   #life = new AbortController();
   #loading = new AbortController();
 
-  constructor(section, spec, { gateway, flags, announce }) {
+  constructor(section, spec, { gateway, flags, announce, session }) {
     this.#section = section;
     this.#spec = spec;
     this.#gateway = gateway;
     this.#flags = flags;
     this.#announce = announce;
+    this.#user = session.user;
     this.#form = section.querySelector("form.filters");
     section.append(copyOf("panel-body"));
     this.#mark(badge([UNKNOWN]));
@@ -79,7 +85,7 @@ export class Panel {
     this.#life.abort();
     this.#loading.abort();
     this.#form.reset();
-    for (const selector of [".list-head", ".problem-place", ".rows", ".empty", ".more"]) {
+    for (const selector of [".list-head", ".list-problem", ".rows", ".empty", ".more"]) {
       this.#find(selector).remove();
     }
   }
@@ -97,7 +103,7 @@ export class Panel {
   async #page(cursor) {
     this.#loading.abort();
     const { signal } = (this.#loading = new AbortController());
-    this.#find(".problem-place").replaceChildren();
+    this.#find(".list-problem").replaceChildren();
     this.#find(".empty").hidden = true;
     this.#busy(true);
     try {
@@ -125,7 +131,7 @@ export class Panel {
       this.#replaceRows({ items: [], next: null });
     }
     this.#find(".count").textContent = "";
-    this.#find(".problem-place").replaceChildren(show(problem, again));
+    this.#find(".list-problem").replaceChildren(show(problem, again));
   }
 
   #replaceRows(page) {
@@ -159,17 +165,21 @@ export class Panel {
     const part = copyOf("row");
     const head = part.querySelector(".row-head");
     const body = part.querySelector(".row-body");
-    const { title, note, pill, tone } = this.#spec.row(item);
     part.querySelector(".row").dataset.id = item.id;
-    part.querySelector(".row-title").textContent = title;
-    part.querySelector(".row-note").textContent = note;
-    part.querySelector(".pill").textContent = pill;
-    part.querySelector(".pill").dataset.tone = tone;
+    this.#fillIn(head, item);
     body.id = `${this.#section.id}-${item.id}`;
     head.setAttribute("aria-controls", body.id);
     head.addEventListener("click", () => this.#toggle(item.id, head, body));
     if (this.#open.has(item.id)) this.#toggle(item.id, head, body);
     return part;
+  }
+
+  #fillIn(head, item) {
+    const { title, note, pill, tone } = this.#spec.row(item);
+    head.querySelector(".row-title").textContent = title;
+    head.querySelector(".row-note").textContent = note;
+    head.querySelector(".pill").textContent = pill;
+    head.querySelector(".pill").dataset.tone = tone;
   }
 
   #toggle(id, head, body) {
@@ -184,21 +194,30 @@ export class Panel {
     }
   }
 
-  async #details(id, body) {
+  async #details(id, body, words = "") {
     const { signal } = this.#life;
     if (body.childElementCount === 0) body.append(make("p", { class: "waiting" }, "Loading"));
     body.setAttribute("aria-busy", "true");
     try {
       const path = `${this.#spec.path}/${encodeURIComponent(id)}`;
-      const { row, changed } = await this.#gateway.item(path, { signal });
-      const list = (inner, query) => this.#gateway.list(inner, query, { signal });
-      const parts = await this.#spec.details(row, list);
-      const state = changed ? "Read just now." : "Asked again: unchanged.";
-      body.replaceChildren(...parts, make("p", { class: "fresh" }, state));
+      const { row, etag, changed } = await this.#gateway.item(path, { signal });
+      const parts = await this.#spec.details(row, {
+        list: (inner, query) => this.#gateway.list(inner, query, { signal }),
+        change: (fields) => this.#gateway.change(path, fields, etag, { signal }),
+        again: (why) => this.#details(id, body, why),
+        user: this.#user,
+        signal,
+      });
+      this.#fillIn(body.parentElement.querySelector(".row-head"), row);
+      const state = words || (changed ? "Read just now." : "Asked again: unchanged.");
+      const said = make("p", { class: "fresh", tabindex: "-1" }, state);
+      body.replaceChildren(...parts, said);
+      if (words) this.#announce(words);
+      if (words) said.focus();
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
-      body.replaceChildren(show(error, () => this.#details(id, body)));
+      body.replaceChildren(show(error, () => this.#details(id, body, words)));
     } finally {
       body.removeAttribute("aria-busy");
     }

@@ -1,13 +1,35 @@
 /** Errors as the person at the screen meets them: the gateway's problem documents, and the same shape for our own. */
 
 import { copyOf, make } from "./markup.js";
+import { word } from "./words.js";
 
-/** Something did not work. `code` is stable, the words are for people; `retryAfter` is in seconds, or null. */
+const NO_ANSWER = "no_answer";
+
+/**
+ * Something did not work. `code` is stable, the words are for people; `retryAfter` is in seconds, or null; `legal` are the
+ * states to which a row can go; `outcome` is what became of a write: "not_applied", "unknown", or nothing said.
+ */
 export class Problem extends Error {
-  constructor({ code, title, detail, status = 0, correlationId = "", errors = [], retryAfter = null }) {
+  constructor({
+    code,
+    title,
+    detail,
+    status = 0,
+    correlationId = "",
+    errors = [],
+    retryAfter = null,
+    legal = [],
+    outcome = "",
+  }) {
     super(title);
     this.name = "Problem";
-    Object.assign(this, { code, title, detail, status, correlationId, errors, retryAfter });
+    Object.assign(this, { code, title, detail, status, correlationId, errors, retryAfter, legal, outcome });
+  }
+
+  /** Whether a write that met this may have happened all the same. */
+  get leavesDoubt() {
+    if (this.outcome !== "") return this.outcome === "unknown";
+    return this.status >= 500 || this.code === NO_ANSWER;
   }
 }
 
@@ -30,6 +52,8 @@ export async function problemOf(response, correlationId) {
     correlationId: document.correlation_id ?? correlationId,
     errors: Array.isArray(document.errors) ? document.errors : [],
     retryAfter: Number.isFinite(retryAfter) ? retryAfter : null,
+    legal: Array.isArray(document.legal) ? document.legal : [],
+    outcome: document.outcome ?? "",
   });
 }
 
@@ -46,23 +70,23 @@ async function readJson(response) {
 /** No answer came at all: the server is away, or the browser may not read it (CORS). */
 export function noAnswer(whose, correlationId = "") {
   return new Problem({
-    code: "no_answer",
+    code: NO_ANSWER,
     title: "No answer",
     detail: `${whose} cannot be reached. Check your connection and try again.`,
     correlationId,
   });
 }
 
-/** The problem on the page; `again` is offered as a button if it is given. */
-export function show(problem, again) {
+/** The problem on the page; `again` is offered as a button if it is given, `errors` are named. */
+export function show(problem, again, errors = problem.errors) {
   const part = copyOf("problem");
   const find = (selector) => part.querySelector(selector);
   find(".problem-title").textContent = problem.title;
   find(".problem-detail").textContent =
     problem.retryAfter === null ? problem.detail : `${problem.detail} (${problem.retryAfter} s)`;
-  if (problem.errors.length > 0) {
-    const items = problem.errors.map(({ field, code }) =>
-      make("li", {}, make("code", {}, String(field)), `: ${String(code).replaceAll("_", " ")}`),
+  if (errors.length > 0) {
+    const items = errors.map(({ field, code }) =>
+      make("li", {}, make("code", {}, String(field)), `: ${word(code)}`),
     );
     find(".problem-errors").replaceChildren(...items);
     find(".problem-errors").hidden = false;

@@ -20,6 +20,12 @@ export function momentIn(timestamp, timeZone) {
   return (inZone(timeZone) ?? plain).format(new Date(timestamp));
 }
 
+/** The time of day in a named time zone, like `momentIn`. */
+export function timeIn(timestamp, timeZone) {
+  const zone = inZone(timeZone) ? timeZone : HERE;
+  return new Intl.DateTimeFormat(undefined, { timeStyle: "short", timeZone: zone }).format(new Date(timestamp));
+}
+
 /** The zone by which `momentIn` shows, when it is not the reader's own, else nothing. */
 export function foreignZone(timeZone) {
   return timeZone !== HERE && inZone(timeZone) ? timeZone : "";
@@ -45,4 +51,18 @@ export function amount(minor, currency) {
     if (error instanceof RangeError) return `${(minor / 100).toFixed(2)} ${code}`;
     throw error;
   }
+}
+
+/** The instant at which a day (as a date input names it) begins for the reader, some days later if so wished. */
+export function beginOf(day, daysLater = 0) {
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(year, month - 1, date + daysLater).toISOString();
+}
+
+/** The reader's own day as a date input names it, some days from now. */
+export function dayFromNow(days) {
+  const then = new Date();
+  then.setDate(then.getDate() + days);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}`;
 }

@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +11,7 @@ from playwright.async_api import Locator, Page, Request, Response, Route, Viewpo
 
 from runtime.stack import Stack
 from tests.browser.conftest import Visits
+from tests.browser.ramp import ramped, with_flag
 from tests.browser.visit import PANELS, Visit
 from tests.until import until_async
 
@@ -130,19 +129,6 @@ async def test_a_flag_toggle_moves_the_panel_without_a_reload(visit: Visit):
 
     await expect(panel.locator(".badge")).to_have_text(LEGACY)
     assert await visit.page.evaluate("window.notReloaded") is True
-    assert len(visit.documents) == 1
-
-
-async def test_booking_opens_at_live_and_closes_again(visit: Visit):
-    await visit.sign_in("patient")
-    button = visit.page.get_by_role("button", name="Find a slot")
-    await expect(button).to_be_disabled()
-    with ramped(visit.world, "appointments", "live"):
-        await expect(button).to_be_enabled()
-        await button.click()
-        await expect(visit.page.locator("#slots > .wishes, #slots > .empty")).to_be_visible()
-    await expect(button).to_be_disabled()
-    await expect(visit.page.locator("#slots")).to_be_hidden()
     assert len(visit.documents) == 1
 
 
@@ -286,6 +272,12 @@ async def test_signing_out_forgets_the_user(visit: Visit):
     kept = "Object.keys(localStorage).length + Object.keys(sessionStorage).length"
     assert await visit.page.evaluate(kept) == 0
     assert await visit.page.context.cookies() == []
+    logout = f"{visit.world.urls['legacy']}/auth/v1/logout"
+
+    async def has_answered() -> bool:
+        return any(one.url.startswith(logout) for one in visit.answers)
+
+    await until_async(has_answered)
     told = await last_answer(visit, "/auth/v1/logout", "legacy")
     assert told.status == 204
 
@@ -310,7 +302,7 @@ async def test_signing_out_forgets_the_user(visit: Visit):
 @pytest.mark.parametrize("width", [320, 390, 1280])
 async def test_it_fits_the_screen(visits: Visits, width: int, scheme: str):
     async with visits(ViewportSize(width=width, height=844), scheme) as visit:
-        assert await scroll_width(visit.page) == width
+        assert await visit.scroll_width() == width
         await visit.sign_in("clinician")
         first = await visit.panel("lab orders").bounding_box()
         assert first is not None
@@ -319,7 +311,7 @@ async def test_it_fits_the_screen(visits: Visits, width: int, scheme: str):
             row = visit.panel(panel).locator(".row").first
             await row.get_by_role("button").click()
             await expect(row.locator(".fresh")).to_be_visible()
-        assert await scroll_width(visit.page) == width
+        assert await visit.scroll_width() == width
 
 
 async def test_the_keyboard_alone_is_enough(visit: Visit):
@@ -341,13 +333,7 @@ async def test_the_keyboard_alone_is_enough(visit: Visit):
 
 async def test_every_control_has_a_name(visit: Visit):
     await visit.sign_in("clinician")
-    nameless = await visit.page.evaluate(
-        """() => [...document.querySelectorAll("button, input, select, a[href]")]
-            .filter((one) => one.checkVisibility())
-            .filter((one) => !(one.labels?.[0] ?? one).textContent.trim())
-            .map((one) => one.outerHTML)"""
-    )
-    assert nameless == []
+    assert await visit.nameless() == []
 
 
 # --- steps
@@ -378,20 +364,6 @@ def end_everywhere(world: Stack, token: str) -> None:
     apikey = world.environment["LEGACY_PUBLISHABLE_KEY"]
     headers = {"authorization": f"Bearer {token}", "apikey": apikey}
     httpx.post(url, headers=headers, trust_env=False, timeout=20).raise_for_status()
-
-
-@contextmanager
-def ramped(world: Stack, entity: str, stage: str) -> Iterator[None]:
-    """Everybody at `stage` of this entity, through the control API; at legacy again behind it."""
-    url = f"{world.urls['control']}/flags/{entity}/ramp"
-    headers = {"authorization": f"Bearer {world.operators['operator']}"}
-    with httpx.Client(headers=headers, trust_env=False, timeout=20) as control:
-        control.post(url, json={"stage": stage, "percent": 100}).raise_for_status()
-        try:
-            yield
-        finally:
-            # Thresholds are cumulative: nobody at shadow or above is everybody at legacy.
-            control.post(url, json={"stage": "shadow", "percent": 0}).raise_for_status()
 
 
 async def last_answer(visit: Visit, path: str, of: str = "gateway") -> Response:
@@ -438,30 +410,11 @@ def refuse_first(world: Stack):
     return handle
 
 
-def with_flag(key: str, stage: str):
-    """Adds one flag to the answers of OFREP."""
-
-    async def handle(route: Route) -> None:
-        headers = await route.request.all_headers()
-        headers.pop("if-none-match", None)  # a 304 would have nothing to add to
-        answer = await route.fetch(headers=headers)
-        body = await answer.json()
-        flag = {"key": key, "value": stage, "variant": stage, "reason": "SPLIT"}
-        await route.fulfill(response=answer, json={**body, "flags": [*body["flags"], flag]})
-
-    return handle
-
-
 async def ids_of(panel: Locator) -> list[str]:
     found: list[str] = await panel.locator(".row").evaluate_all(
         "rows => rows.map(r => r.dataset.id)"
     )
     return found
-
-
-async def scroll_width(page: Page) -> int:
-    width: int = await page.evaluate("document.documentElement.scrollWidth")
-    return width
 
 
 async def tab_to(page: Page, target: Locator) -> None:

@@ -91,3 +91,22 @@ class Visit:
         """The requests to the gateway for this path, in order."""
         start = self.world.urls["gateway"] + path
         return [one for one in self.requests if one.url.partition("?")[0] == start]
+
+    def sent(self, method: str, path: str) -> list[Request]:
+        """The requests of this method among them."""
+        return [one for one in self.asked(path) if one.method == method]
+
+    async def scroll_width(self) -> int:
+        """Wider than the screen: something does not fit."""
+        width: int = await self.page.evaluate("document.documentElement.scrollWidth")
+        return width
+
+    async def nameless(self) -> list[str]:
+        """What can be used on the page now and has no name for who does not see it."""
+        found: list[str] = await self.page.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, textarea, summary, a[href]")]
+                .filter((one) => one.checkVisibility())
+                .filter((one) => !(one.labels?.[0] ?? one).textContent.trim())
+                .map((one) => one.outerHTML)"""
+        )
+        return found

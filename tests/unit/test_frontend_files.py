@@ -86,7 +86,9 @@ def test_text_never_becomes_markup(path: Path):
 @pytest.mark.parametrize(("panel", "entity"), FILTERS.items(), ids=FILTERS)
 def test_the_filters_speak_the_words_of_v2(panel: str, entity: str):
     [section] = re.findall(
-        rf'<section class="card panel" id="{panel}".*?</section>', PAGE, re.DOTALL
+        rf'<section class="card panel" id="{panel}".*?<form class="filters".*?</form>',
+        PAGE,
+        re.DOTALL,
     )
     resource = next(one for one in resources() if one.entity == entity)
     for name, body in re.findall(r'<select name="(\w+)">(.*?)</select>', section, re.DOTALL):
@@ -95,14 +97,14 @@ def test_the_filters_speak_the_words_of_v2(panel: str, entity: str):
             columns = [resource.column(value.removeprefix("-"), staff=False) for value in values]
             assert all(column is not None and column.sort for column in columns)
         elif name not in OURS:
-            column = resource.column(name, staff=False)
-            assert column is not None
-            assert column.filter
-            assert set(values) == set(column.values.values())
+            found = resource.column(name, staff=False)
+            assert found is not None
+            assert found.filter
+            assert set(values) == set(found.values.values())
     for name in re.findall(r'<input type="\w+" name="(\w+)"', section):
-        column = resource.column(name, staff=False)
-        assert column is not None
-        assert column.filter
+        found = resource.column(name, staff=False)
+        assert found is not None
+        assert found.filter
 
 
 def test_it_knows_every_stage_and_who_reads_in_it():
@@ -114,12 +116,52 @@ def test_it_knows_every_stage_and_who_reads_in_it():
     assert set(lists) == {"LEGACY", "SERVICE"}
 
 
+def options(form: str, name: str) -> list[str]:
+    """What a select of a form offers."""
+    [body] = re.findall(rf'<form id="{form}".*?</form>', PAGE, re.DOTALL)
+    [select] = re.findall(rf'<select name="{name}">(.*?)</select>', body, re.DOTALL)
+    found: list[str] = re.findall(r'<option value="([^"]*)"', select)
+    return found
+
+
+def states_in(file: str, name: str) -> list[str]:
+    text = (FRONTEND / "panels" / file).read_text(encoding="utf-8")
+    [written] = re.findall(rf"^const {name} = (\[.*?\]);$", text, re.MULTILINE)
+    found: list[str] = json.loads(written)
+    return found
+
+
+def column(entity: str, target: str) -> Column:
+    found = assets()[entity].by_target[target]
+    assert isinstance(found, Column)
+    return found
+
+
+def test_the_forms_offer_what_the_services_take():
+    assert options("booking-form", "modality") == list(
+        column("appointments", "modality").values.values()
+    )
+    priority = column("lab_orders", "priority")
+    assert priority.least is not None
+    assert priority.most is not None
+    numbers = range(int(priority.least), int(priority.most) + 1)
+    assert options("order-form", "priority") == [str(number) for number in numbers]
+    states = list(column("compliance_tasks", "status").values.values())
+    assert states_in("task-work.js", "STATES") == states
+
+
+def test_an_order_is_followed_up_to_states_that_need_a_person():
+    [lifecycle] = next(one for one in resources() if one.entity == "lab_orders").lifecycles
+    last = {state for state, ways in lifecycle.ways.items() if not ways}
+    # From `failed` a person may order again; no laboratory goes on by itself.
+    assert set(states_in("followed-order.js", "LAST")) == {*last, "failed"}
+
+
 def test_it_knows_every_type_of_compliance_task():
     text = (FRONTEND / "panels" / "compliance.js").read_text(encoding="utf-8")
     [written] = re.findall(r"^const TYPES = \[(.*?)\];$", text, re.MULTILINE | re.DOTALL)
-    column = assets()["compliance_tasks"].by_target["task_type"]
-    assert isinstance(column, Column)
-    assert re.findall(r'"(\w+)"', written) == list(column.values.values())
+    types = column("compliance_tasks", "task_type").values.values()
+    assert re.findall(r'"(\w+)"', written) == list(types)
 
 
 def themes() -> dict[str, dict[str, str]]:
@@ -141,6 +183,7 @@ def themes() -> dict[str, dict[str, str]]:
         *((tone, f"{tone}-back") for tone in ("good", "going", "old")),
         ("on-accent", "accent"),
         ("bad", "card"),
+        *(("accent", ground) for ground in ("card", "hover")),
     ],
     ids=lambda name: name,
 )

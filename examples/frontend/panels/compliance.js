@@ -2,6 +2,7 @@
 
 import { facts } from "../panel.js";
 import { moment, word } from "../words.js";
+import { taskWork } from "./task-work.js";
 
 const TYPES = [
   "consent_renewal",
@@ -34,7 +35,7 @@ export const compliance = {
     pill: isOverdue(task) ? "overdue" : word(task.status),
     tone: isOverdue(task) ? "bad" : (TONES[task.status] ?? "going"),
   }),
-  details: (task) => [
+  details: (task, tools) => [
     facts([
       ["Task", task.title],
       ["Status", word(task.status)],
@@ -47,6 +48,7 @@ export const compliance = {
       ["Submission", task.submission_id],
       ["Description", task.description],
     ]),
+    ...taskWork(task, tools),
   ],
 };
 

@@ -19,7 +19,7 @@ export const labOrders = {
     pill: word(order.status),
     tone: TONES[order.status] ?? "going",
   }),
-  details: async (order, list) => {
+  details: async (order, { list }) => {
     const path = `/v2/lab-orders/${encodeURIComponent(order.id)}/events`;
     const trail = await list(path, new URLSearchParams({ order: "occurred_at", limit: TRAIL }));
     return [
