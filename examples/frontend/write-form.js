@@ -56,7 +56,9 @@ export class WriteForm {
     } finally {
       this.#sending = false;
     }
-    this.#form.querySelector("[aria-invalid], .again:not([hidden])")?.focus();
+    const next = this.#find("[aria-invalid], .again:not([hidden])");
+    if (next !== null) next.focus();
+    else if (document.activeElement === document.body) this.#find("[type=submit]").focus(); // "Try again" has gone
   }
 
   async #filledIn() {

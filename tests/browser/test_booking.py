@@ -19,6 +19,8 @@ APPOINTMENTS, SLOTS = "/v2/appointments", "/v2/appointments/slots"
 REQUESTS = "/v2/appointment-requests"
 OFREP = "/ofrep/v1/evaluate/flags"
 PHONE, DESK = 390, 1280
+LINE = 44
+"""Height of a control with one line, in pixels."""
 MONDAY, TUESDAY, WEDNESDAY, SUNDAY = "2031-05-05", "2031-05-06", "2031-05-07", "2031-05-04"
 BOOKER = "clinician-b"
 """In New York, four hours behind UTC on these days. At live in every test: who wrote to a service does not read from
@@ -56,6 +58,9 @@ async def test_a_free_time_is_booked(visits: Visits, world: Stack, width: int, d
             await expect(said(visit)).to_have_text("By the clock of America/New_York.")
             assert await visit.nameless() == []
             assert await visit.scroll_width() == width
+            heights = "all => all.map(one => one.offsetHeight)"
+            for height in await form(visit).locator(".slot").evaluate_all(heights):
+                assert height == LINE, "a time is broken into two lines"
             # By the keyboard: one group, in which the arrows choose.
             await form(visit).get_by_role("radio", name="08:00").focus()
             await visit.page.keyboard.press("ArrowRight")

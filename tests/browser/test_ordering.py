@@ -128,6 +128,7 @@ async def test_an_unknown_outcome_is_tried_again_with_the_same_key(visit: Visit,
     await visit.page.keyboard.press("Enter")
     await expect(states(visit)).to_have_count(1)
     await expect(form(visit).get_by_label("Test code")).to_be_enabled()
+    await expect(form(visit).get_by_role("button", name="Order", exact=True)).to_be_focused()
     await expect(form(visit).get_by_role("alert")).to_have_count(0)
     first, second = visit.sent("POST", ORDERS)
     assert [await key_of(first), await key_of(second)] == [f'"{key}"'] * 2
