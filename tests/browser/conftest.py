@@ -8,7 +8,6 @@ from contextlib import (
     nullcontext,
 )
 
-import asyncpg
 import pytest
 from playwright.async_api import (
     Browser,
@@ -17,7 +16,6 @@ from playwright.async_api import (
     expect,
 )
 
-from benchmarks.world import sandbox
 from runtime.stack import Stack
 from tests import chromium
 from tests.browser.visit import Visit
@@ -25,23 +23,9 @@ from tests.browser.visit import Visit
 DESK = ViewportSize(width=1280, height=900)
 # Two cores, a whole world and a browser: what takes a second alone may take ten beside other tests.
 PATIENCE_MS = 30_000
-PATIENTS = 20
 
 Launch = Callable[[], AbstractAsyncContextManager[Browser]]
 Visits = Callable[..., AbstractAsyncContextManager[Visit]]
-
-
-@pytest.fixture(scope="session")
-async def written_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A sandbox for pages that write, with numbers for the rows that a service makes. What they write stays in it."""
-    with sandbox(tmp_path_factory.mktemp("written"), scale=PATIENTS) as stack:
-        owner = await asyncpg.connect(stack.databases["services"])
-        for entity, column in (("lab_orders", "order_number"), ("lab_order_events", "id")):
-            await owner.execute(
-                "select diagnostics.add_ids($1, $2, 72000000000, 72000000999)", entity, column
-            )
-        await owner.close()
-        yield stack
 
 
 @pytest.fixture(scope="module")

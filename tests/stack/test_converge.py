@@ -91,7 +91,7 @@ async def test_every_seeded_row_goes_over_byte_by_byte(world: World, side: Side)
     subjects = [f"{service}.subject_access" for service in SERVICES]
     known = [await everything(world.users[Side.SERVICE], name) for name in subjects]
     await target.execute(
-        f"truncate {', '.join(table(asset, side.other) for asset in assets().values())}"
+        f"truncate {', '.join(table(asset, side.other) for asset in assets().values())} cascade"
     )
     await world.users[Side.SERVICE].execute(f"truncate {', '.join(subjects)}")
 

@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 import pytest
 
@@ -26,9 +25,13 @@ DAY = "2031-05-05"
 
 
 @pytest.fixture(scope="module")
+def world(written_world: Stack) -> Stack:
+    return written_world
+
+
+@pytest.fixture(scope="module")
 def live(world: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("operations")
-    asyncio.run(_lease(world))
     with gateway(
         world, folder, name="live", flags=everybody_at(Stage.LIVE), redis_number=DATABASE
     ) as one:
@@ -42,19 +45,6 @@ def early(world: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         world, folder, name="early", flags=everybody_at(Stage.DUAL_WRITE), redis_number=DATABASE + 1
     ) as one:
         yield one.url
-
-
-async def _lease(world: Stack) -> None:
-    connection = await asyncpg.connect(world.databases["services"])
-    for schema, entity, column in (
-        ("partner_ops", "partner_label_queue", "id"),
-        ("diagnostics", "lab_orders", "order_number"),
-        ("diagnostics", "lab_order_events", "id"),
-    ):
-        await connection.execute(
-            f"select {schema}.add_ids('{entity}', '{column}', 71000000000, 71000000999)"
-        )
-    await connection.close()
 
 
 async def send(

@@ -96,9 +96,13 @@ class Edge:
 
 
 @pytest.fixture(scope="module")
+def world(written_world: Stack) -> Stack:
+    return written_world
+
+
+@pytest.fixture(scope="module")
 def edges(world: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Stage, Edge]]:
     folder = tmp_path_factory.mktemp("edges")
-    asyncio.run(_lease(world))
     with (
         gateway(
             world, folder, name="dual", flags=everybody_at(Stage.DUAL_WRITE), redis_number=5
@@ -107,20 +111,6 @@ def edges(world: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     ):
         found = {Stage.DUAL_WRITE: dual, Stage.LIVE: live}
         yield {stage: Edge(stack=world, stage=stage, url=one.url) for stage, one in found.items()}
-
-
-async def _lease(world: Stack) -> None:
-    connection = await asyncpg.connect(world.databases["services"])
-    for schema, entity, column, first in (
-        ("diagnostics", "lab_orders", "order_number", 70_000_000_000),
-        ("diagnostics", "lab_order_events", "id", 70_000_000_000),
-        ("partner_ops", "partner_label_queue", "id", 70_000_000_000),
-        ("compliance", "partner_temperature_logs", "id", 70_000_000_000),
-    ):
-        await connection.execute(
-            f"select {schema}.add_ids('{entity}', '{column}', {first}, {first + 999})"
-        )
-    await connection.close()
 
 
 @pytest.fixture(params=[Stage.DUAL_WRITE, Stage.LIVE], ids=["legacy", "service"])
@@ -408,11 +398,11 @@ async def test_a_refused_write_is_closed_as_not_applied(edge: Edge) -> None:
     assert await outcomes() == [Outcome.NOT_APPLIED]
 
 
-async def test_the_record_says_who_wrote_what(edge: Edge, world_folder: Path) -> None:
+async def test_the_record_says_who_wrote_what(edge: Edge, written_folder: Path) -> None:
     id_ = f"corr-{uuid4()}"
     body = {"submission_id": await edge.submission(), "test_code": "X"}
     await edge.send("POST", "/lab-orders", body=body, key=str(uuid4()), x_correlation_id=id_)
-    lines = records(world_folder, id_)
+    lines = records(written_folder, id_)
     assert [(r["action"], r["entity"], r["outcome"], r["side"], r["status"]) for r in lines] == [
         ("create", "lab_orders", "success", edge.side, 201)
     ]

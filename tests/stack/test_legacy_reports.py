@@ -92,6 +92,11 @@ def cells(rows: list[asyncpg.Record]) -> Cells:
     return found
 
 
+@pytest.fixture(scope="module")
+def world(written_world: Stack) -> Stack:
+    return written_world
+
+
 @pytest.fixture(scope="module", params=STAGES, ids=str)
 def edge(
     request: pytest.FixtureRequest, world: Stack, tmp_path_factory: pytest.TempPathFactory
