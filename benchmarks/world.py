@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -28,11 +28,12 @@ class WorldFailed(Exception):
 
 
 @contextmanager
-def sandbox(folder: Path, *, scale: int) -> Iterator[Stack]:
+def sandbox(folder: Path, *, scale: int, durable: bool = False) -> Iterator[Stack]:
     """Both worlds under `folder`, from `banyan up` to `banyan down`."""
     banyan = [sys.executable, "-m", "cli.main"]
     run = str(folder / "run")
     up = [*banyan, "up", "--detach", "--scale", str(scale), "--run", run]
+    up += ["--durable"] if durable else []
     started = subprocess.run(up, cwd=ROOT, capture_output=True, text=True, check=False)
     if started.returncode != 0:
         raise WorldFailed(started.stdout + started.stderr)
@@ -49,12 +50,58 @@ def everybody_at(stage: Stage, *, backfilled: bool = False) -> FlagSet:
     return replace(first, states=dict.fromkeys(first.states, state))
 
 
-@dataclass(frozen=True, kw_only=True)
 class GatewayProcess:
-    """One process of the data plane, started beside the sandbox's own."""
+    """One process of the data plane, started beside the sandbox's own; it may be killed and started again, on its port."""
 
-    process: "subprocess.Popen[bytes]"
-    url: str
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The one that was started last."""
+        if self._process is None:
+            raise WorldFailed("the gateway was not started")
+        return self._process
+
+    def start(self) -> None:
+        """Returns at once."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "--port", str(self._port)],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self) -> None:
+        """Until it is ready. Raises WorldFailed."""
+        deadline = time.monotonic() + _READY_SECONDS
+        with httpx.Client(trust_env=False) as client:
+            while time.monotonic() < deadline and self.process.poll() is None:
+                try:
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    time.sleep(0.05)
+        raise WorldFailed(f"the gateway did not become ready; see {self._log}")
+
+    def kill(self) -> None:
+        """SIGKILL; returns when it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGTERM)
+            self.process.wait(timeout=20)
 
 
 @contextmanager
@@ -67,8 +114,7 @@ def gateway(
     redis_number: int | None = None,
 ) -> Iterator[GatewayProcess]:
     """A gateway in the sandbox's world. With `flags` it has these for good and hears of no others; it takes writes then only
-    with a Redis database of its own, for its event log, by number."""
-    port = _free_port()
+    with a Redis database for its event log, by number: one of its own, or the sandbox's, whose movers follow it then."""
     environment = {**inherited_environment(), **stack.environment}
     environment["FLAGS_SNAPSHOT_FILE"] = str(folder / f"{name}.snapshot.json")
     environment["KILL_SWITCH_FILE"] = str(folder / f"{name}.panic")
@@ -78,34 +124,13 @@ def gateway(
             environment["REDIS_URL"] = f"{stack.redis.rpartition('/')[0]}/{redis_number}"
         environment["FLAGS_FILE"] = str(folder / f"{name}.flags.json")
         Path(environment["FLAGS_FILE"]).write_text(json.dumps(write_flag_set(flags)))
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
+    found = GatewayProcess(environment, folder / f"{name}.log")
+    found.start()
     try:
-        _wait_until_ready(url, process, folder / f"{name}.log")
-        yield GatewayProcess(process=process, url=url)
+        found.wait()
+        yield found
     finally:
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGTERM)
-            process.wait(timeout=20)
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    with httpx.Client(trust_env=False) as client:
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                if client.get(f"{url}/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-    raise WorldFailed(f"the gateway did not become ready; see {log}")
+        found.stop()
 
 
 def _free_port() -> int:

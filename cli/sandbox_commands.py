@@ -37,6 +37,9 @@ def up(
     ] = 500,
     seed: Annotated[int, typer.Option(help="Another seed gives other rows.")] = 1,
     detach: Annotated[bool, typer.Option(help="Leave it running; `banyan down` stops it.")] = False,
+    durable: Annotated[
+        bool, typer.Option(help="PostgreSQL syncs what it writes, as in production: slower.")
+    ] = False,
     as_json: Json = False,
     run: RunFolder = STACK_FILE.parent,
     only: Annotated[
@@ -49,6 +52,7 @@ def up(
             "A sandbox already runs here: use it (banyan status), or stop it first (banyan down)."
         )
     arguments = ["--scale", str(scale), "--seed", str(seed), "--run", str(run)]
+    arguments += ["--durable"] if durable else []
     arguments += [] if only is None else ["--only", only]
     arguments += (
         [] if detach else ["--parent", str(os.getpid())]

@@ -60,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
                 scale=options.scale,
                 seed=options.seed,
                 only=options.only,
+                durable=options.durable,
             )
         except (SettingsError, EngineMissing) as problem:
             log.error("sandbox.refused", reason=str(problem))  # noqa: TRY400 - its text is ours and names no value
@@ -80,6 +81,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--parent", type=int, default=0, help="stop when this process, our parent, ends"
+    )
+    parser.add_argument(
+        "--durable", action="store_true", help="PostgreSQL syncs what it writes, as in production"
     )
     parser.add_argument(
         "--only",

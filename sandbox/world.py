@@ -166,9 +166,16 @@ class World:
 
 
 def design(
-    settings: Settings, *, run: Path, scale: int, seed: int, only: Collection[str] | None = None
+    settings: Settings,
+    *,
+    run: Path,
+    scale: int,
+    seed: int,
+    only: Collection[str] | None = None,
+    durable: bool = False,
 ) -> World:
-    """Choose ports and secrets, make the folders; `only` names the programs to start, None means all.
+    """Choose ports and secrets, make the folders; `only` names the programs to start, None means all; `durable`: our own
+    clusters sync what they write.
 
     Raises SettingsError for settings that do not go together.
     """
@@ -179,7 +186,7 @@ def design(
     data = run / "data"
     legacy = services = redis = None
     if settings.legacy_database_url is None:
-        cluster = postgres.new_cluster(data / LEGACY, log=run / f"{LEGACY}.log")
+        cluster = postgres.new_cluster(data / LEGACY, log=run / f"{LEGACY}.log", durable=durable)
         legacy = Legacy(cluster=cluster, database="legacy")
     own = tuple(
         name
@@ -187,7 +194,9 @@ def design(
         if getattr(settings, f"{name}_database_url") is None
     )
     if own:
-        services = postgres.new_cluster(data / SERVICES, log=run / f"{SERVICES}.log")
+        services = postgres.new_cluster(
+            data / SERVICES, log=run / f"{SERVICES}.log", durable=durable
+        )
     if settings.redis_url is None:
         redis = valkey.new_server(data / REDIS, log=run / f"{REDIS}.log")
     movers = _movers(settings, legacy, services if "services" in own else None)

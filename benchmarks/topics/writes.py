@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from benchmarks.claim import Claim
 from benchmarks.size import Size
 from benchmarks.topics import Run
-from benchmarks.writes import bookings, failures, redelivery, skew
+from benchmarks.writes import bookings, failures, kills, redelivery, skew
 
 TOPIC = "writes"
 
@@ -14,6 +14,7 @@ PARTS: Mapping[str, Run] = {
     "skew": skew.run,
     "bookings": bookings.run,
     "failures": failures.run,
+    "kills": kills.run,
 }
 """What `--part` can name, in the order in which `run` goes."""
 

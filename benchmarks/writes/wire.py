@@ -32,7 +32,7 @@ class Wire:
         self, target: str, *, share: float = 0.0, chance: random.Random | None = None
     ) -> None:
         self._parts = urlsplit(target)
-        self._share = share
+        self.share = share
         self._chance = chance or random.Random(1)
         self._open: set[asyncio.StreamWriter] = set()
         self._relays: set[asyncio.Task[None]] = set()
@@ -103,7 +103,7 @@ class Wire:
         """For the exchange that begins."""
         self.exchanges += 1
         mode = self._mode
-        if mode is Break.NOTHING and self._chance.random() < self._share:
+        if mode is Break.NOTHING and self._chance.random() < self.share:
             mode = self._chance.choice((Break.CUT, Break.LOSE_REPLY))
         self.broken += mode is not Break.NOTHING
         return mode

