@@ -30,6 +30,7 @@ from routes.refused import Fenced, IdempotencyInFlight, Refused
 from routes.resource import Resource
 from runtime.accessrecord import resource_tag
 from runtime.correlation import uuid7
+from runtime.failpoint import reach
 from runtime.flagsnapshot import Snapshot
 from runtime.intent import Closed, Intent, Outcome
 from runtime.repeats import Repeatable
@@ -161,10 +162,13 @@ class Writing:
     async def _attempt(
         self, asked: Asked, plan: Write, held: Held | None, caller: Caller, epoch: int
     ) -> Response:
+        reach("N1")
         intent = await self._announce(asked, plan, held, caller, epoch)
+        reach("N2")
         outcome, key = Outcome.UNKNOWN, asked.key
         try:
             row = await self._send(asked, plan, held, epoch)
+            reach("N4")
             answer = row if isinstance(row, Kept) else row_answer(asked.resource, row)
             outcome = Outcome.NOT_APPLIED if isinstance(row, Kept) else Outcome.APPLIED
             key = key or (None if isinstance(row, Kept) else row.key)

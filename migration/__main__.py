@@ -6,6 +6,7 @@ import signal
 import sys
 
 from migration.app import NAMES, is_alive, run_worker
+from runtime import failpoint
 from runtime.flagstore import StoreUnavailable
 from runtime.logs import configure
 from runtime.settings import Settings, SettingsError, load
@@ -21,6 +22,7 @@ def main() -> int:
         if given.alive:
             return 0 if asyncio.run(_lives(given.name, settings)) else 1
         configure(given.name, level=settings.log_level)
+        failpoint.arm(settings.failpoint)
         asyncio.run(_run(given.name, settings))
     except SettingsError as error:
         sys.stderr.writelines(f"{given.name}: {problem}\n" for problem in error.problems)

@@ -23,6 +23,7 @@ from migration.store import Store, StoreError
 from routes.key import Key
 from runtime.eventlog.errors import EventLogError, Fenced
 from runtime.eventlog.protocol import Consumer, Entry, EventLog, Message
+from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
 from runtime.intent import TOPIC, Closed, Intent, NotSaid, Settled, decode, encode, stream_key
 
@@ -140,6 +141,7 @@ class Mirror:
                     settled.append(one)
                 else:
                     later[one.intent.id] = None
+        reach("M1")
         await self._tell([one.intent for one in settled])
         await self._intents.remove([one.intent.id for one in settled])
         await self._intents.put_off(later)

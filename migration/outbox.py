@@ -13,6 +13,7 @@ from catalog import assets
 from catalog.service import Service
 from migration.postgres_store import answered
 from routes.key import Key, write_key
+from runtime.failpoint import reach
 from runtime.serviceevent import ServiceEvent
 
 Publish = Callable[[Sequence[ServiceEvent]], Awaitable[None]]
@@ -62,7 +63,9 @@ class PostgresOutbox:
                 return 0
             rows = await connection.fetch(self._statement(_OLDEST), most)
             if rows:
+                reach("O1")
                 await publish([self._event(row) for row in rows])
+                reach("O2")
                 await connection.execute(self._statement(_MARK), [row["id"] for row in rows])
             return len(rows)
 

@@ -16,6 +16,7 @@ from migration.relay import create_topics
 from routes.key import Key
 from runtime.eventlog.errors import EventLogError, Fenced
 from runtime.eventlog.protocol import Consumer, Entry, EventLog
+from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
 from runtime.serviceevent import NotAnEvent, decode
 
@@ -65,6 +66,7 @@ class SyncBackfill:
         for entity in assets():
             if entity in named:
                 await self._delivery.run(entity, named[entity], Side.SERVICE)
+        reach("M1")
         try:
             await consumer.commit(entries)
         except Fenced as fenced:

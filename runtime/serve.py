@@ -18,7 +18,7 @@ import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from runtime import processes
+from runtime import failpoint, processes
 from runtime.groupfolder import fold
 from runtime.inherited import Inherited
 from runtime.logs import configure
@@ -81,6 +81,7 @@ def serve(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold what passes through
     try:
         settings = load()
+        failpoint.arm(settings.failpoint)
         inherited = Inherited.parse(given.child) if getattr(given, "child", None) else None
         number = getattr(given, "processes", None) or count(settings)
         if inherited is None and number > 1:

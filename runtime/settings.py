@@ -23,6 +23,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from catalog.service import Service
+from runtime.failpoint import read_failpoint
 from runtime.keyring import Keyring, read_keyring
 from runtime.objecturl import read_object_url
 from runtime.vendorkeys import VendorKeys, read_vendor_keys
@@ -268,6 +269,10 @@ class Settings(BaseSettings):
         description="Partitions of a topic, fixed when it is created: the most members of a group that work on it at once",
     )
 
+    failpoint: str | None = Field(
+        None,
+        description="Where a test lets this process die: NAME[:hit=N][:action=kill9]; tests only",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level logged"
     )
@@ -323,6 +328,19 @@ class Settings(BaseSettings):
         if value is not None:
             read_vendor_keys(value.get_secret_value())
         return value
+
+    @field_validator("failpoint")
+    @classmethod
+    def _known_failpoint(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_failpoint(value)
+        return value
+
+    @model_validator(mode="after")
+    def _no_failpoint_in_production(self) -> "Settings":
+        if self.profile == "production" and self.failpoint is not None:
+            raise ValueError("failpoint is for tests, and this is the production profile")
+        return self
 
     @model_validator(mode="after")
     def _encrypted_in_production(self) -> "Settings":
