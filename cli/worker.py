@@ -16,6 +16,18 @@ from runtime.stack import STACK_FILE, Stack
 
 Name = StrEnum("Name", {name: name for name in NAMES})  # type: ignore[misc]
 
+_NAMES = (
+    "PROFILE",
+    "LEGACY_DATABASE_URL",
+    "LEGACY_CONTROL_DATABASE_URL",
+    "SERVICES_APPLY_DATABASE_URL",
+    "CONTROL_DATABASE_URL",
+    "REDIS_URL",
+    "FIELD_KEYS",
+    "EVIDENCE_KEYS",
+)
+"""What a worker takes from the sandbox."""
+
 
 def worker(
     names: Annotated[list[Name], typer.Argument(help="Which of them.", metavar="NAME...")],
@@ -37,7 +49,7 @@ def _settings(run: Path) -> Settings:
         environment = Stack.read(run / STACK_FILE.name).environment
     except FileNotFoundError:
         return load()
-    return load(**{name.lower(): value for name, value in environment.items()})
+    return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})
 
 
 async def _run(names: list[str], settings: Settings) -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
+import structlog
 
 from catalog.service import Service
 from catalog.stage import Side
@@ -21,6 +22,8 @@ from migration.subjects import ServiceSubjects
 from runtime.eventlog.redis_log import RedisLog
 from runtime.postgres import pool_for
 from runtime.settings import Settings
+
+log = structlog.get_logger("engines")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,11 @@ class Engines:
     def delivery(self) -> Delivery:
         stores = self.stores
         converge = Converge(stores, ServiceSubjects(self.services))
-        return Delivery(converge, stores, PostgresLedger(self.control))
+        return Delivery(converge, stores, PostgresLedger(self.control), closed=_closed)
+
+
+def _closed(entity: str, count: int) -> None:
+    log.info("mirror.legacy_closed", entity=entity, count=count)
 
 
 @asynccontextmanager

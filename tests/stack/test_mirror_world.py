@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +17,7 @@ import pytest
 
 from catalog import assets
 from catalog.stage import Side
+from runtime.settings import inherited_environment
 from runtime.stack import Stack
 from sandbox.seed.people import CLINICIANS
 from tests.sandboxes import Banyan
@@ -254,7 +259,13 @@ async def test_poison_waits_in_the_ledger_and_others_flow(world: World) -> None:
         keys[0],
     )
     await world.arrived("compliance_tasks", keys[0], Side.SERVICE)
-    # Its intent is looked at again after half a minute.
+
+    async def solved() -> bool:
+        state = "select state from control.divergences where key = $1"
+        return bool(await world.control.fetchval(state, keys[0]) == "solved")
+
+    await until_async(solved)
+    # Its intent would be looked at again after half a minute.
     await world.control.execute("update control.intents set next_at = now()")
 
 
@@ -263,3 +274,51 @@ async def test_the_movers_say_that_they_live(banyan: Banyan, world: World) -> No
         "select name from control.workers where beat_at > now() - interval '10 seconds' order by 1"
     )
     assert [row["name"] for row in rows] == ["keeper", "mirror", "relay", "sync-backfill"]
+
+
+# --- the processes
+
+
+@contextmanager
+def started(
+    banyan: Banyan, folder: Path, *arguments: str, **environment: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    log = folder / "out.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**inherited_environment(), **banyan.stack().environment, **environment},
+        )
+    try:
+        yield process, log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_workers_in_the_foreground_end_when_told(banyan: Banyan, tmp_path: Path) -> None:
+    command = ("cli.main", "worker", "relay", "mirror", "--run", str(banyan.run))
+    with started(banyan, tmp_path, *command) as (process, log):
+        until(lambda: log.read_text().count("worker.ready") == 2)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+        assert log.read_text().count("worker.stopped") == 2
+        assert "task.died" not in log.read_text()
+
+
+def test_one_that_lives_on_this_machine_is_found(banyan: Banyan, tmp_path: Path) -> None:
+    alive = ("migration", "mirror", "--alive")
+    with started(banyan, tmp_path, *alive) as (process, _):
+        assert process.wait(timeout=20) == 0
+    nowhere = {"CONTROL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
+    with started(banyan, tmp_path, *alive, **nowhere) as (process, _):
+        assert process.wait(timeout=20) == 1
+
+
+def test_a_setting_that_is_missing_is_named(banyan: Banyan, tmp_path: Path) -> None:
+    missing = {"LEGACY_CONTROL_DATABASE_URL": ""}
+    with started(banyan, tmp_path, "migration", "keeper", **missing) as (process, log):
+        assert process.wait(timeout=20) == 2
+        assert "LEGACY_CONTROL_DATABASE_URL is not set" in log.read_text()
