@@ -24,6 +24,7 @@ _AT_ONCE = 500
 _WAIT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.2
 CATCH_UP_SECONDS = 1.0
+_UNREACHABLE = (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 Taken = Callable[[], Awaitable[Sequence[Intent]]]
@@ -43,12 +44,8 @@ class PinFeed:
         """The stream could not be read to its end lately."""
 
     async def start(self) -> None:
-        """Knows the open pins, and goes on reading. Without the stream it starts all the same, and says so."""
-        try:
-            await self._begin()
-        except (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            self.behind = True
-            log.warning("pins.not_read", exc_info=error)
+        """Knows what has been announced until now, and goes on reading. Without the stream it starts all the same, and says so."""
+        await self.catch_up()
         self._tasks.append(spawn(self._follow_always(), name="pins.follow"))
 
     async def stop(self) -> None:
@@ -56,20 +53,33 @@ class PinFeed:
         self._tasks.clear()
 
     async def catch_up(self) -> bool:
-        """Read to the end that the stream has now; False if it could not be reached in time."""
+        """Read to the end that the stream has now; False if it could not be reached in time.
+
+        What fails is tried again until then: one lost answer must not cost a user their own write.
+        """
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
-                if not self._read:
-                    await self._begin()
-                ends = await self._log.end(TOPIC)
-                await asyncio.gather(
-                    *(self._read_to(partition, end) for partition, end in enumerate(ends))
-                )
-        except (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                while True:
+                    if await self._read_to_the_end():
+                        break
+                    await asyncio.sleep(_AGAIN_SECONDS)
+        except TimeoutError:
             self.behind = True
-            log.warning("pins.not_read", exc_info=error)
             return False
         self.behind = False
+        return True
+
+    async def _read_to_the_end(self) -> bool:
+        try:
+            if not self._read:
+                await self._begin()
+            ends = await self._log.end(TOPIC)
+            await asyncio.gather(
+                *(self._read_to(partition, end) for partition, end in enumerate(ends))
+            )
+        except _UNREACHABLE as error:
+            log.warning("pins.not_read", exc_info=error)
+            return False
         return True
 
     async def _begin(self) -> None:
@@ -109,6 +119,8 @@ class PinFeed:
 
     async def _follow_always(self) -> None:
         while True:
+            if self.behind:
+                await self.catch_up()
             try:
                 if not self._read:
                     await self._begin()

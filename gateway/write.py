@@ -138,11 +138,15 @@ class Writing:
         return await self._attempt(asked, plan, held, caller, state.epoch)
 
     def _pinned(self, plan: Write, asked: Asked, caller: Caller, floor: Stage) -> Write:
-        """A user's writes follow each other: to the side that has the last one, until the other side has it, too."""
+        """A user's writes follow each other: to the side that has the last one, until the other side has it, too.
+
+        The row's own last one goes first: a repeat may have pinned the user to the other side meanwhile.
+        """
         if not self.pins.open:
             return plan
-        user = self.user_tag(caller.identity.sub)
-        side = self.pins.side(user, asked.resource.asset.flag_entity, asked.place.scope)
+        user, asset = self.user_tag(caller.identity.sub), asked.resource.asset
+        side = None if asked.key is None else self.pins.of_row(user, asset, asked.key)
+        side = side or self.pins.side(user, asset.flag_entity, asked.place.scope)
         if side is None or side is plan.authority:
             return plan
         if side is Side.LEGACY and floor.rank >= Stage.LIVE.rank:

@@ -116,7 +116,8 @@ class Converge:
         found = await self._applied(asset, changes, side.other, together=together)
         fenced = [c for c in changes if found[c.key].verdict is Verdict.FENCED]
         if fenced:
-            del self._epochs[asset.entity, side.other]
+            # Another batch may have been refused, and have asked, meanwhile.
+            self._epochs.pop((asset.entity, side.other), None)
             found |= await self._applied(asset, fenced, side.other, together=together)
         return found
 

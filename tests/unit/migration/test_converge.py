@@ -1,5 +1,6 @@
 """What a converge does around the stores: order, epochs, trouble. Both sides are in memory."""
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,29 @@ async def test_a_fenced_converge_asks_for_the_epoch_once(refusals: int, outcome:
     results = await converge.run(ENTITY, [key(1)], Side.LEGACY)
     assert results[key(1)].outcome is outcome
     assert [epoch for _, epoch in target.calls] == [0, 0, 7]
+
+
+async def test_two_that_are_fenced_at_once_both_go_on() -> None:
+    class Slow(Troubled):
+        async def apply(self, *given: Any, **named: Any) -> Sequence[Answer]:
+            answers = await super().apply(*given, **named)
+            await asyncio.sleep(0)
+            return answers
+
+        async def epoch(self, asset: Asset) -> int:
+            await asyncio.sleep(0)
+            return await super().epoch(asset)
+
+    target = Slow(Side.SERVICE, [])
+    source, converge = two(target)
+    for one in (key(1), key(2)):
+        source.write(STOCK, one, row(one, 1), "c")
+    await converge.run(ENTITY, [key(1)], Side.LEGACY)
+    target.epochs[ENTITY] = 7
+    results = await asyncio.gather(
+        *(converge.run(ENTITY, [one], Side.LEGACY) for one in (key(1), key(2)))
+    )
+    assert [list(found.values())[0].outcome for found in results] == [Outcome.DONE] * 2
 
 
 @pytest.mark.parametrize("seed", range(150))
