@@ -4,6 +4,8 @@ A pin is an announced write that is not settled. Reads ask for nothing but memor
 pinned; the feed beside it (gateway.pinfeed) brings what other processes announce.
 """
 
+from collections.abc import Iterable
+
 from catalog import assets
 from catalog.asset import Asset
 from catalog.stage import Side
@@ -15,7 +17,7 @@ class Pins:
 
     def __init__(self) -> None:
         self.open: dict[str, dict[str, Intent]] = {}
-        """By `user aggregate`: the user's intents that hold a side, by their ids, the latest last. What shares a flag shares its pins."""
+        """By `user aggregate`: the user's intents that hold a side, by their ids. What shares a flag shares its pins."""
         self._place: dict[str, str] = {}
         self._over: dict[str, None] = {}
 
@@ -42,22 +44,18 @@ class Pins:
         held = self.open.get(_place(user, aggregate))
         if not held:
             return None
-        latest = None
-        for intent in held.values():
-            if intent.scope == scope:
-                latest = intent.authority
-        return latest
+        return _latest(intent for intent in held.values() if intent.scope == scope)
 
     def of_row(self, user: str, asset: Asset, key: tuple[str, ...]) -> Side | None:
         """The side that holds this user's latest write of one row."""
         held = self.open.get(_place(user, asset.flag_entity))
         if not held:
             return None
-        latest = None
-        for intent in held.values():
-            if intent.key == key and intent.entity == asset.entity:
-                latest = intent.authority
-        return latest
+        return _latest(
+            intent
+            for intent in held.values()
+            if intent.key == key and intent.entity == asset.entity
+        )
 
     def _hold(self, intent: Intent) -> None:
         asset = assets().get(intent.entity)
@@ -78,6 +76,12 @@ class Pins:
         del held[id_]
         if not held:
             del self.open[place]
+
+
+def _latest(found: Iterable[Intent]) -> Side | None:
+    """By their ids, which begin with the time: this process hears of its own intents before it has read older ones of others."""
+    latest = max(found, key=lambda intent: intent.id, default=None)
+    return None if latest is None else latest.authority
 
 
 _REMEMBERED = 10_000

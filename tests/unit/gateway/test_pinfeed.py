@@ -1,6 +1,6 @@
 """The feed of pins over an event log in memory: what it knows before new flags are taken, and what it says of itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -46,11 +46,11 @@ async def nothing_taken() -> Sequence[Intent]:
 
 
 @pytest.fixture
-async def log() -> AsyncIterator[Troubled]:
+async def log() -> Troubled:
     log = Troubled(partitions=2)
     await log.create(TOPIC)
     await log.append(TOPIC, stream_key(INTENT), encode(INTENT))
-    yield log
+    return log
 
 
 async def test_one_lost_answer_costs_no_pin(log: Troubled) -> None:

@@ -59,6 +59,12 @@ def test_the_latest_of_a_scope_decides():
     assert pins(INTENT, replace(LATER, scope="home")).side("u", "lab_orders", "") is Side.LEGACY
 
 
+def test_the_latest_is_the_last_that_was_announced_not_the_last_that_was_heard():
+    again = replace(LATER, key=INTENT.key)
+    assert pins(LATER, INTENT).side("u", "lab_orders", "") is Side.SERVICE
+    assert pins(again, INTENT).of_row("u", ORDERS, ("k",)) is Side.SERVICE
+
+
 @pytest.mark.parametrize("end", [Settled(id="1"), Closed(id="1", outcome=Outcome.NOT_APPLIED)])
 def test_it_ends_when_the_other_side_has_it_or_there_is_nothing_to_have(end):
     assert not pins(INTENT, end).open
