@@ -1,6 +1,6 @@
 """Reads from legacy: PostgREST asked as the user, answers turned into v2's words."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import msgspec
@@ -76,11 +76,11 @@ class LegacySide:
         return self.translated(resource, reply, caller)
 
     async def made_by(
-        self, resource: Resource, correlation_id: str, caller: Caller
+        self, resource: Resource, correlation_ids: Sequence[str], caller: Caller
     ) -> tuple[Item, Row] | None:
-        """The row that this user's request with the correlation id made. Raises as `page` does."""
+        """The row that this user's request with one of the correlation ids made. Raises as `page` does."""
         columns = resource.columns(staff=caller.staff)
-        reply = await self._get(made_by_target(resource.asset, correlation_id, columns), caller)
+        reply = await self._get(made_by_target(resource.asset, correlation_ids, columns), caller)
         return self.translated(resource, reply, caller)
 
     def translated(

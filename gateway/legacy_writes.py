@@ -111,11 +111,11 @@ class LegacyWrites:
         raise Conflict([FieldError(field="row", code="changed_again_and_again")])
 
     async def made_by(
-        self, resource: Resource, caller: Caller, correlation_id: str
+        self, resource: Resource, caller: Caller, correlation_ids: Sequence[str]
     ) -> WrittenRow | None:
-        """The row that an earlier attempt has made, where the authority numbers the rows. Raises Refused, WriteFailed."""
+        """The row that an earlier attempt has made, where its key is not derived from the request. Raises Refused, WriteFailed."""
         try:
-            found = await self._side.made_by(resource, correlation_id, caller)
+            found = await self._side.made_by(resource, correlation_ids, caller)
         except UpstreamError as error:
             raise WriteFailed(error, Outcome.UNKNOWN) from None
         return None if found is None else self._shown(resource, found, status=201)

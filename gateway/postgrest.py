@@ -53,12 +53,13 @@ def removed_target(asset: Asset, key: Key, etag: str) -> bytes:
     return _target(asset, [shown, *_key_filters(asset, key), *_version_filters(etag)])
 
 
-def made_by_target(asset: Asset, correlation_id: str, columns: Sequence[Kept]) -> bytes:
-    """The rows that a request with this correlation id made."""
+def made_by_target(asset: Asset, correlation_ids: Sequence[str], columns: Sequence[Kept]) -> bytes:
+    """The rows that a request with one of these correlation ids made."""
     shown = f"select={select(columns)},{ORIGIN}:origin"
+    ids = f"({','.join(_quoted(one) for one in correlation_ids)})"
     return _target(
         asset,
-        [shown, f"correlation_id=eq.{_encode(correlation_id)}", "row_version=eq.1", "limit=2"],
+        [shown, f"correlation_id=in.{_encode(ids)}", "row_version=eq.1", "limit=2"],
     )
 
 

@@ -38,10 +38,10 @@ class Kept(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """An attempt whose outcome nobody has heard: where it went, and under which correlation id."""
+    """Attempts whose outcome nobody has heard: where the latest went, and under which correlation ids they all did."""
 
     authority: Side
-    correlation_id: str
+    correlation_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +168,7 @@ class ControlRepeats:
                 record["answer"], entity=_ENTITY, key=place.scope, version=place.key
             )
             return msgspec.msgpack.decode(plain, type=Kept)
-        earlier = Earlier(
-            authority=Side(record["authority"]), correlation_id=record["correlation_id"]
-        )
-        attempt = await connection.fetchval(
+        taken = await connection.fetchrow(
             _TAKE_OVER,
             place.scope,
             place.key,
@@ -179,9 +176,12 @@ class ControlRepeats:
             correlation_id,
             lease_seconds,
         )
-        if attempt is None:
+        if taken is None:
             raise IdempotencyInFlight
-        return Held(place=place, attempt=attempt, earlier=earlier)
+        earlier = Earlier(
+            authority=Side(record["authority"]), correlation_ids=tuple(taken["earlier_ids"])
+        )
+        return Held(place=place, attempt=taken["attempt"], earlier=earlier)
 
     async def _run(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         try:
@@ -213,8 +213,10 @@ values ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6)) on co
 """
 _TAKE_OVER = """
 update control.idempotency set attempt = attempt + 1, correlation_id = $4,
+  earlier_ids = case when correlation_id = any(earlier_ids) then earlier_ids else earlier_ids || correlation_id end,
   lease_until = clock_timestamp() + make_interval(secs => $5)
-where scope = $1 and key = $2 and attempt = $3 and answer is null and lease_until <= clock_timestamp() returning attempt
+where scope = $1 and key = $2 and attempt = $3 and answer is null and lease_until <= clock_timestamp()
+returning attempt, earlier_ids
 """
 _MINE = "where scope = $1 and key = $2 and attempt = $3 and answer is null"
 _MOVE = f"update control.idempotency set authority = $4 {_MINE}"  # noqa: S608 - a constant

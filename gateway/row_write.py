@@ -196,7 +196,7 @@ class RowWrites:
                     self._legacy.create, resource, values, tuple(members), caller, derived
                 )
                 found = None
-                if key is None:
+                if idempotency_key is not None and derived is None:
                     found = partial(self._legacy.made_by, resource, caller)
                 return Sides(legacy=legacy, service=service, found=found)
             case "PATCH":

@@ -9,7 +9,7 @@ What is once sent is finished, whether or not the caller still waits (http-rules
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -26,7 +26,7 @@ from gateway.response import NO_STORE, Header, Response
 from gateway.written_row import WriteFailed, WrittenRow
 from routes.key import Key, write_key
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
-from routes.refused import Fenced, IdempotencyInFlight, Refused
+from routes.refused import Conflict, Fenced, IdempotencyInFlight, Refused
 from routes.resource import Resource
 from runtime.accessrecord import resource_tag
 from runtime.correlation import uuid7
@@ -54,13 +54,14 @@ class Place:
 class Sides:
     """What each side does with the write. `legacy` and `service` may raise Refused and WriteFailed.
 
-    `found` looks in legacy for what an earlier attempt has made, where the authority numbers the rows.
+    `found` looks in legacy for what one of the earlier attempts has made, by their correlation ids, where no key that is
+    derived from the request could tell.
     """
 
     legacy: Callable[[], Awaitable[WrittenRow]]
     service: Callable[[int], Awaitable["WrittenRow | Kept"]]
     """Gets the epoch; a refusal that the service words itself is Kept as it is."""
-    found: Callable[[str], Awaitable[WrittenRow | None]] | None = None
+    found: Callable[[Sequence[str]], Awaitable[WrittenRow | None]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,11 +226,19 @@ class Writing:
     ) -> "WrittenRow | Kept":
         if plan.authority is Side.SERVICE:
             return await asked.sides.service(epoch)
-        if asked.sides.found is not None and held is not None and held.earlier is not None:
-            there = await asked.sides.found(held.earlier.correlation_id)
-            if there is not None:
-                return there
-        return await asked.sides.legacy()
+        sides = asked.sides
+        if sides.found is None or held is None or held.earlier is None:
+            return await sides.legacy()
+        earlier = held.earlier.correlation_ids
+        if asked.key is None and (there := await sides.found(earlier)) is not None:
+            return there
+        try:
+            return await sides.legacy()
+        except Conflict:
+            # Of a key that is the row's own: what is in the way may be what an earlier attempt has made.
+            if (there := await sides.found(earlier)) is None:
+                raise
+            return there
 
     # --- how it ends
 

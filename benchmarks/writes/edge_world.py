@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from migration.held_sql import place
 from runtime.stack import Stack
 
 STAGES = {Side.LEGACY: Stage.DUAL_WRITE, Side.SERVICE: Stage.LIVE}
-REDIS_NUMBERS = {Side.LEGACY: 5, Side.SERVICE: 6}
 OWNER = Service.DIAGNOSTICS
 _DATABASES = {Side.LEGACY: "legacy", Side.SERVICE: "services"}
 _ORDERS = assets()["lab_orders"]
@@ -60,9 +59,9 @@ class EdgeWorld:
 
 @asynccontextmanager
 async def edge_world(
-    stack: Stack, folder: Path, side: Side, *, write_seconds: int
+    stack: Stack, folder: Path, side: Side, *, redis_number: int, settings: Mapping[str, str]
 ) -> AsyncIterator[EdgeWorld]:
-    """`write_seconds`: the deadline of a write. The wires break nothing at first."""
+    """`settings`: of the gateway, beside the sandbox's. The wires break nothing at first."""
     spool = folder / f"spool-{side}"
     spool.mkdir()
     urls = json.loads(stack.environment["SERVICE_URLS"])
@@ -75,7 +74,7 @@ async def edge_world(
         changed = {
             "CONTROL_DATABASE_URL": control.url,
             "SPOOL_FOLDER": str(spool),
-            "WRITE_DEADLINE_SECONDS": str(write_seconds),
+            **settings,
         }
         if side is Side.LEGACY:
             changed["LEGACY_REST_URL"] = authority.url
@@ -88,7 +87,7 @@ async def edge_world(
             folder,
             name=f"edge-{side}",
             flags=everybody_at(STAGES[side]),
-            redis_number=REDIS_NUMBERS[side],
+            redis_number=redis_number,
         )
         # It waits until the gateway is ready, which the wires of this very loop serve.
         started = await asyncio.to_thread(live.__enter__)

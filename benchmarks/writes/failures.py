@@ -12,7 +12,8 @@ from benchmarks.writes.refusals import refusals
 from benchmarks.writes.troubles import troubles
 from catalog.stage import Side
 
-_WRITE_SECONDS = 2
+_REDIS_NUMBERS = {Side.LEGACY: 5, Side.SERVICE: 6}
+_SETTINGS = {"WRITE_DEADLINE_SECONDS": "2"}
 
 
 async def run(size: Size) -> AsyncIterator[Claim]:
@@ -23,6 +24,9 @@ async def run(size: Size) -> AsyncIterator[Claim]:
     ):
         await lease(stack)
         for side in Side:
-            async with edge_world(stack, Path(name), side, write_seconds=_WRITE_SECONDS) as world:
+            number = _REDIS_NUMBERS[side]
+            async with edge_world(
+                stack, Path(name), side, redis_number=number, settings=_SETTINGS
+            ) as world:
                 yield await troubles(world)
                 yield await refusals(world)

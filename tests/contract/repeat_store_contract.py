@@ -73,10 +73,12 @@ class RepeatStoreContract:
         await self.held(store, lease=0)
         second = await self.held(store, side=Side.SERVICE, id_="c2", lease=0)
         assert second.attempt == 2
-        assert second.earlier == Earlier(authority=Side.LEGACY, correlation_id="c1")
+        assert second.earlier == Earlier(authority=Side.LEGACY, correlation_ids=("c1",))
         await store.move(second, Side.SERVICE)
-        third = await self.held(store, id_="c3")
-        assert third.earlier == Earlier(authority=Side.SERVICE, correlation_id="c2")
+        third = await self.held(store, id_="c1", lease=0)
+        assert third.earlier == Earlier(authority=Side.SERVICE, correlation_ids=("c1", "c2"))
+        fourth = await self.held(store, id_="c4")
+        assert fourth.earlier == third.earlier
 
     async def test_who_was_taken_over_changes_nothing_more(self, store: RepeatStore) -> None:
         first = await self.held(store, lease=0)

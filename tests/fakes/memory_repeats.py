@@ -16,6 +16,7 @@ class _Record:
     correlation_id: str
     attempt: int
     lease_until: float
+    earlier_ids: tuple[str, ...] = ()
     answer: Kept | None = None
 
 
@@ -48,7 +49,9 @@ class MemoryRepeats:
             return record.answer
         if record.lease_until > self._clock():
             raise IdempotencyInFlight
-        earlier = Earlier(authority=record.authority, correlation_id=record.correlation_id)
+        if record.correlation_id not in record.earlier_ids:
+            record.earlier_ids += (record.correlation_id,)
+        earlier = Earlier(authority=record.authority, correlation_ids=record.earlier_ids)
         record.attempt += 1
         record.correlation_id, record.lease_until = correlation_id, until
         return Held(place=place, attempt=record.attempt, earlier=earlier)
