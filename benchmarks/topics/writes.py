@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from benchmarks.claim import Claim
 from benchmarks.size import Size
 from benchmarks.topics import Run
-from benchmarks.writes import bookings, failures, kills, redelivery, skew
+from benchmarks.writes import bookings, failures, flips, kills, lag, price, redelivery, skew
 
 TOPIC = "writes"
 
@@ -15,6 +15,9 @@ PARTS: Mapping[str, Run] = {
     "bookings": bookings.run,
     "failures": failures.run,
     "kills": kills.run,
+    "flips": flips.run,
+    "lag": lag.run,
+    "price": price.run,
 }
 """What `--part` can name, in the order in which `run` goes."""
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -74,7 +74,10 @@ class Caller:
         )
 
     async def insist(self, ask: Ask, *, seconds: float) -> Said:
-        """Until an answer that the same request would get again. Raises Unanswered after so many seconds."""
+        """Until an answer that the same request would get again; each attempt bears the correlation id with its number behind it.
+
+        Raises Unanswered after so many seconds.
+        """
         attempts, last = 0, "nothing"
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -82,7 +85,8 @@ class Caller:
             attempts += 1
             wait = _AGAIN_SECONDS
             try:
-                response = await self.send(ask)
+                one = f"{ask.correlation_id}.{attempts}"
+                response = await self.send(replace(ask, correlation_id=one))
             except httpx.TransportError as error:
                 last = type(error).__name__
             else:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -76,13 +76,18 @@ class Working:
         if kind.change is None or not rows or more:
             await self._create(kind)
             return
-        row = self._chance.choice(rows)
+        # Nobody else takes it as long as this step has it: several steps of one client may run at once.
+        row = rows.pop(self._chance.randrange(len(rows)))
         if kind.removes and self._chance.random() < 0.15:
             await self._remove(row)
             return
-        await self._change(row, kind.change(number := next(self._numbers)), kind.marked(number))
+        number = next(self._numbers)
+        if not await self._changed(row, kind.change(number), kind.marked(number)):
+            self._told.rows.remove(row)
+            return
         if self._chance.random() < 0.3:
             await self._look(row)
+        rows.append(row)
 
     async def _create(self, kind: Kind) -> None:
         number = next(self._numbers)
@@ -103,7 +108,8 @@ class Working:
         if kind.change is not None:
             self._mine[kind.entity].append(row)
 
-    async def _change(self, row: Row, body: Mapping[str, object], mark: str) -> None:
+    async def _changed(self, row: Row, body: Mapping[str, object], mark: str) -> bool:
+        """Whether the row now stands as it was written."""
         ask = Ask(method="PATCH", path=row.path, user=row.kind.user, body=body, if_match=row.etag)
         response = await self._answered(row.kind, ask, ok=(200, 412))
         if response is not None and response.status_code == 412:
@@ -120,15 +126,13 @@ class Working:
                 )
                 response = None
         if response is None:
-            self._mine[row.kind.entity].remove(row)
-            self._told.rows.remove(row)
-            return
+            return False
         row.etag, row.mark, row.correlation_id = response.headers["etag"], mark, ask.correlation_id
         row.writes += 1
+        return True
 
     async def _remove(self, row: Row) -> None:
         ask = Ask(method="DELETE", path=row.path, user=row.kind.user)
-        self._mine[row.kind.entity].remove(row)
         if await self._answered(row.kind, ask, ok=(204, 404)) is None:
             self._told.rows.remove(row)
         else:
@@ -167,7 +171,3 @@ class Working:
 
 def numbers() -> "count[int]":
     return count(1)
-
-
-def live(rows: list[Row]) -> Iterator[Row]:
-    return (row for row in rows if not row.gone)

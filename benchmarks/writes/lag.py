@@ -1,0 +1,131 @@
+"""How long the other side is behind: from the commit of a write to the commit that brings it over, by PostgreSQL's own clock."""
+
+import asyncio
+import random
+import statistics
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.claim import Claim
+from benchmarks.size import Size
+from benchmarks.world import everybody_at, gateway, sandbox
+from benchmarks.writes.caller import Caller, client
+from benchmarks.writes.edge_world import STAGES, lease
+from benchmarks.writes.kinds import KINDS, PREFIX
+from benchmarks.writes.parents import parents_of
+from benchmarks.writes.working import Told, Working, numbers
+from catalog import assets
+from catalog.stage import Side
+from migration.held_sql import place
+from runtime.stack import Stack
+from runtime.tasks import spawn
+
+TOPIC = "writes"
+SEED = 8
+_SANDBOXS_REDIS = 0
+_MOST_SECONDS = 1.0
+_ARRIVED_WITHIN_SECONDS = 60.0
+_DATABASES = {Side.LEGACY: "legacy", Side.SERVICE: "services"}
+
+
+async def run(size: Size) -> AsyncIterator[Claim]:
+    """Half of the writes go to legacy, half to the services; the clusters sync what they write."""
+    with (
+        tempfile.TemporaryDirectory(prefix="banyan-bench-") as name,
+        sandbox(Path(name), scale=60, durable=True) as stack,
+        ExitStack() as running,
+    ):
+        await lease(stack)
+        urls = {
+            side: running.enter_context(
+                gateway(
+                    stack,
+                    Path(name),
+                    name=f"lag-{side}",
+                    flags=everybody_at(stage),
+                    redis_number=_SANDBOXS_REDIS,
+                )
+            ).url
+            for side, stage in STAGES.items()
+        }
+        async with client(200) as opened:
+            edges = {side: Caller(opened, stack.tokens, url) for side, url in urls.items()}
+            yield await _measure(stack, edges, per_second=size.of(200, 40), seconds=size.of(60, 5))
+
+
+async def _measure(
+    stack: Stack, edges: Mapping[Side, Caller], *, per_second: int, seconds: int
+) -> Claim:
+    told, shared, chance = Told(), numbers(), random.Random(SEED)
+    clients = {
+        side: Working(edge, await parents_of(edge), told, shared, chance)
+        for side, edge in edges.items()
+    }
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    under_way = []
+    # An open loop: the next write is not sent later because the last one is slow.
+    for n in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, began + n / per_second - loop.time()))
+        side = Side.LEGACY if n % 2 else Side.SERVICE
+        under_way.append(spawn(clients[side].step(), name="write"))
+    await asyncio.gather(*under_way)
+    took = loop.time() - began
+    lags, missing = await _lags(stack)
+    p50, p99 = statistics.median(lags), statistics.quantiles(lags, n=100)[98]
+    clear = not (told.odd or told.unanswered or missing)
+    return Claim(
+        topic=TOPIC,
+        claim=f"the mirror's lag at {per_second} writes a second, commit to commit, p99",
+        value=round(p99, 3),
+        unit="s",
+        target=f"< {_MOST_SECONDS:g} s",
+        ok=clear and p99 < _MOST_SECONDS and took < 1.1 * seconds + 1,
+        n=len(lags),
+        how=(
+            f"{told.acknowledged} writes over {len(KINDS)} entities in {took:.1f} s, half of them to legacy; {len(lags)} rows by"
+            f" pg_xact_commit_timestamp of their last version on both sides; median {p50:.3f} s, greatest {max(lags):.3f} s;"
+            f" {missing} not there after {_ARRIVED_WITHIN_SECONDS:g} s; {len(told.odd)} odd answers{_first(told.odd)}; load, gateways, services,"
+            f" engines and movers on this machine's cores"
+        ),
+    )
+
+
+async def _lags(stack: Stack) -> tuple[list[float], int]:
+    """Seconds by row, and rows that did not arrive."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _ARRIVED_WITHIN_SECONDS
+    while True:
+        commits = {side: await _commits(stack, side) for side in Side}
+        legacy, service = commits[Side.LEGACY], commits[Side.SERVICE]
+        missing = len(legacy.keys() ^ service.keys())
+        if not missing or loop.time() > end:
+            break
+        await asyncio.sleep(0.5)
+    both = legacy.keys() & service.keys()
+    return [abs((legacy[id_] - service[id_]).total_seconds()) for id_ in both], missing
+
+
+async def _commits(stack: Stack, side: Side) -> Mapping[str, datetime]:
+    """When each row's last version was committed here, by its correlation id."""
+    connection = await asyncpg.connect(stack.databases[_DATABASES[side]])
+    try:
+        found: dict[str, datetime] = {}
+        for entity in {kind.entity for kind in KINDS}:
+            rows = await connection.fetch(
+                f"select correlation_id, pg_xact_commit_timestamp(xmin) as at from {place(assets()[entity], side).table}"
+                f" where correlation_id like '{PREFIX}%'"
+            )
+            found |= {f"{entity} {row['correlation_id']}": row["at"] for row in rows}
+        return found
+    finally:
+        await connection.close()
+
+
+def _first(examples: list[str]) -> str:
+    return f" (first: {'; '.join(examples[:3])})" if examples else ""
