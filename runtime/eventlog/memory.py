@@ -95,18 +95,24 @@ class MemoryLog:
         member: str = "member",
         start: Start = "start",
     ) -> "AsyncIterator[MemoryConsumer]":
+        consumer = self.joined(group, topics, member=member, start=start)
+        try:
+            yield consumer
+        finally:
+            consumer.leave()
+
+    def joined(
+        self, group: str, topics: Iterable[str], *, member: str, start: Start
+    ) -> "MemoryConsumer":
+        """A member that leaves when it is told to."""
         self._members += 1
-        consumer = MemoryConsumer(
+        return MemoryConsumer(
             self,
             check_name(group),
             [self.topic(name) for name in topics],
             member=f"{member}~{self._members}",
             start=start,
         )
-        try:
-            yield consumer
-        finally:
-            consumer.leave()
 
     async def read(
         self,

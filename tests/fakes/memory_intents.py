@@ -28,6 +28,11 @@ class MemoryIntents:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def open(self) -> Sequence[Intent]:
+        """As gateways ask for them: those that may stand at their authority alone."""
+        kept = self._kept.values()
+        return [one.intent for one in kept if one.outcome is not Outcome.NOT_APPLIED]
+
     async def take(
         self, announced: Sequence[Announced], closed: Sequence[Closed]
     ) -> Sequence[OpenIntent]:

@@ -31,6 +31,10 @@ class MemoryLedger:
         self._clock = clock
         self.incidents: list[Incident] = []
 
+    @property
+    def unsolved(self) -> int:
+        return sum(one.state is not State.SOLVED for one in self.incidents)
+
     def _find(self, entity: str, side: Side, key: Key, *, solved: bool = False) -> int | None:
         for n, one in reversed(list(enumerate(self.incidents))):
             same = (one.entity, one.side, one.key) == (entity, side, key)
