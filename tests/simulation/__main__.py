@@ -15,10 +15,10 @@ from multiprocessing import get_context
 import structlog
 
 from tests.simulation.history import Violation
+from tests.simulation.run import Outcome, run
 from tests.simulation.sabotage import SABOTAGES, Sabotage
 from tests.simulation.setting import SETTINGS, Setting
 from tests.simulation.shrink import shrunk
-from tests.simulation.world import Outcome, run
 
 _AT_ONCE = 25
 _EVERY_SECONDS = 10.0

@@ -14,13 +14,14 @@ from runtime.intent import Outcome
 from runtime.repeats import Repeatable
 from runtime.upstream.errors import UpstreamError
 from tests.simulation.dice import Dice
-from tests.simulation.gateway import WorldGateway
+from tests.simulation.gateway import DEADLINES, WorldGateway
 from tests.simulation.history import History, Op, Written
 from tests.simulation.log import FOLLOW_SECONDS, WorldLog
 from tests.simulation.setting import Setting
 from tests.simulation.side import Aborted, Closed, Statement, WorldSide
 
 _MOST_ATTEMPTS = 6
+ASTRAY_SECONDS = DEADLINES.write + DEADLINES.statement + FOLLOW_SECONDS
 _MOST_READS = 4
 """Behind one write."""
 
@@ -84,6 +85,8 @@ class Client:
         self._history = history
         self._last: dict[Key, Written] = {}
         """The last acknowledged write, by key."""
+        self._astray: dict[Key, float] = {}
+        """Until when a write that went where the row's last one is not may lead reads and writes astray, too."""
         self._tags: dict[Key, str] = {}
         """The tags that were last shown."""
 
@@ -136,6 +139,8 @@ class Client:
         correlation_id = self._street.correlation()
         self._street.takers[correlation_id] = gateway
         if self._street.blind(gateway, before):
+            self._astray[op.key] = self._street.log.clock() + ASTRAY_SECONDS
+        if self._street.log.clock() < self._astray.get(op.key, 0.0):
             before = None
         self._history.note(
             gateway.process.name,
@@ -173,6 +178,8 @@ class Client:
         """What was acknowledged before is never unseen."""
         gateway, mine = await self._street.gateway(self._dice), self._last.get(key)
         if self._street.blind(gateway, mine):
+            mine = None
+        if self._street.log.clock() < self._astray.get(key, 0.0):
             mine = None
         try:
             answer = await self._street.through(  # type: ignore[misc]

@@ -17,7 +17,8 @@ from migration.intents import Announced, IntentStore, OpenIntent
 from migration.ledger import Ledger
 from migration.outbox import Publish
 from migration.store import Answer, Change, Held, Store, Unavailable
-from routes.key import Key
+from migration.version import Version
+from routes.key import Key, write_key
 from runtime.flagstore import StoreUnavailable
 from runtime.intent import Closed
 from runtime.repeats import Repeatable
@@ -161,16 +162,18 @@ class ReachedRepeats:
 class WorldOutbox(MemoryOutbox):
     """Of one service; a relay that dies lets go of it."""
 
-    def __init__(self, service: Service, clock: Callable[[], float]) -> None:
-        super().__init__(service, clock)
+    def __init__(self, asset: Asset, clock: Callable[[], float]) -> None:
+        super().__init__(asset.service, clock)
+        self._asset = asset
         self._arrival = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         return sum(kept.published_at is None for kept in self._kept)
 
-    def add(self, event: ServiceEvent) -> None:
-        super().add(event)
+    def tell(self, key: Key, version: Version, id_: str) -> None:
+        """As the services' trigger does, in the write's own transaction."""
+        self.add(event_of(self._asset, key, version, id_))
         self._arrival.set()
 
     async def arrival(self) -> None:
@@ -224,3 +227,21 @@ class NoSubjects:
 
     async def tell(self, changes: Sequence[Change], *, to: Side) -> None:
         raise AssertionError("there are no submissions")
+
+
+def event_of(asset: Asset, key: Key, version: Version, id_: str) -> ServiceEvent:
+    stamp = version.updated_at.isoformat()
+    return ServiceEvent(
+        id=id_,
+        type=f"banyan.{asset.entity}.updated",
+        service=asset.service,
+        entity=asset.entity,
+        key=key,
+        subject=write_key(key),
+        updated_at=stamp,
+        origin=version.origin,
+        row_version=version.row_version,
+        seen_at=version.seen_at.isoformat() if version.seen_at else None,
+        correlation_id=version.correlation_id,
+        time=stamp,
+    )

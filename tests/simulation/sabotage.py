@@ -187,7 +187,7 @@ _ALL = (
         setting=_STORMY,
         breaks=_SEEN,
         patches=broken.latest_heard,
-        known=108,
+        known=885,
     ),
     Sabotage(
         name="serve_before_pins",

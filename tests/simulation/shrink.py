@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tests.simulation.run import Outcome
 from tests.simulation.setting import Setting, varied
-from tests.simulation.world import Outcome
 
 SEEDS = 300
 _STEPS: Sequence[Mapping[str, Any]] = (

@@ -1,30 +1,22 @@
-"""`World`: one seed and one setting, run to its end.
-
-    run(seed, setting) -> Outcome       the same arguments give the same world, to the last line of its trace
+"""`World`: one seed and one setting, lived to its end.
 
 Users write and read through gateways that die; movers that die bring versions over; control flips users and switches authority.
 When the users are done, everything is healed and whoever died starts again; when nothing is under way any more, the checks are made.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import gateway.announcer
-import gateway.pinfeed
-import gateway.write
-import migration.sync_backfill
-import runtime.tasks
 from catalog import assets
 from catalog.stage import Side
 from migration.version import Version
 from routes import resources
-from routes.key import Key, write_key
+from routes.key import Key
 from runtime.intent import TOPIC, Intent
-from runtime.serviceevent import ServiceEvent, topic_of
+from runtime.serviceevent import topic_of
 from runtime.tasks import spawn
 from tests.fakes.memory_intents import MemoryIntents
 from tests.fakes.memory_ledger import MemoryLedger
@@ -32,12 +24,10 @@ from tests.fakes.memory_repeats import MemoryRepeats
 from tests.fakes.memory_spool import Disk
 from tests.simulation.checks import check
 from tests.simulation.clients import Client, DirectWriter, GatewayDied, Street
-from tests.simulation.clock import Stuck
-from tests.simulation.clock import run as run_virtually
 from tests.simulation.control import Control
 from tests.simulation.dice import Dice
 from tests.simulation.gateway import Engines, WorldGateway
-from tests.simulation.history import History, Op, Violation
+from tests.simulation.history import History, Op
 from tests.simulation.log import ProcessLog, WorldLog
 from tests.simulation.movers import Bringer, LegacyLog, Mover, Shared
 from tests.simulation.process import Process
@@ -52,54 +42,8 @@ T = TypeVar("T")
 ENTITY = "partner_stock_levels"
 """Versioned, with a natural key, and simple columns: what it holds is no matter here."""
 PARTNER = "00000000-0000-4000-8000-000000000001"
-_REPLAY_SECONDS = 1.5
-_WAIT_SECONDS = 5.0
-"""In place of the code's own: looks at nothing cost a world most of its time."""
 REST_SECONDS = 1500.0
 """Longest that a healed world may need to come to rest: a stamp 600 seconds ahead, and the retries behind it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """Of one world."""
-
-    seed: int
-    violations: Sequence[Violation]
-    lines: Sequence[str]
-    seconds: float
-    """Of virtual time."""
-    written: int
-    acked: int
-    conflicts: int
-    reads: int
-
-
-def run(seed: int, setting: Setting, *, trace: bool = False) -> Outcome:
-    dice = Dice(seed, slow=setting.slow)
-    history = History(lines=[] if trace else None)
-
-    async def whole() -> float:
-        history.clock = asyncio.get_running_loop().time
-        world = World(setting, dice, history)
-        await world.live()
-        return asyncio.get_running_loop().time()
-
-    with _from_the_seed(dice, history):
-        try:
-            seconds = run_virtually(whole())
-        except Stuck as error:
-            history.violated("no_rest", str(error))
-            seconds = history.now
-    return Outcome(
-        seed=seed,
-        violations=history.violations,
-        lines=history.lines or [],
-        seconds=seconds,
-        written=len(history.written),
-        acked=len(history.acked),
-        conflicts=history.conflicts,
-        reads=history.reads,
-    )
 
 
 _KINDS = {"intents": "intent_open", "pins": "pin_open"}
@@ -118,7 +62,7 @@ class World:
         self.log = WorldLog(clock=clock, partitions=setting.partitions)
         self.intents = MemoryIntents(clock)
         self.ledger = MemoryLedger(clock)
-        self.outbox = WorldOutbox(self.asset.service, clock)
+        self.outbox = WorldOutbox(self.asset, clock)
         self.sides = {side: self._side(side) for side in Side}
         self.service = Service(self.sides[Side.SERVICE])
         self.shared = Shared(
@@ -387,7 +331,7 @@ class World:
 
     def _service_event(self, key: Key, version: Version) -> None:
         if self.setting.nets:
-            self.outbox.add(event_of(key, version, self.dice.uuid()))
+            self.outbox.tell(key, version, self.dice.uuid())
 
     def _position(self, side: Side) -> Callable[[], bool]:
         """Whether the other side still lacks something of what this one holds now."""
@@ -450,53 +394,6 @@ class World:
         return group in held.groups and any(held.lag(group))
 
 
-def event_of(key: Key, version: Version, id_: str) -> ServiceEvent:
-    """As the services' trigger writes it."""
-    stamp = version.updated_at.isoformat()
-    return ServiceEvent(
-        id=id_,
-        type=f"banyan.{ENTITY}.updated",
-        service=assets()[ENTITY].service,
-        entity=ENTITY,
-        key=key,
-        subject=write_key(key),
-        updated_at=stamp,
-        origin=version.origin,
-        row_version=version.row_version,
-        seen_at=version.seen_at.isoformat() if version.seen_at else None,
-        correlation_id=version.correlation_id,
-        time=stamp,
-    )
-
-
 async def _after(seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await asyncio.sleep(seconds)
     await work()
-
-
-@contextmanager
-def _from_the_seed(dice: Dice, history: History) -> Iterator[None]:
-    """What the code takes from elsewhere by itself: ids, the topics of a catalog of twelve, where the death of a task is told."""
-
-    class Deaths:
-        def error(self, event: str, **facts: Any) -> None:
-            history.violated("died", f"{facts['task']}: {facts['exc_info']!r}")
-
-    async def topics(_: Any) -> Sequence[str]:
-        return [topic_of(ENTITY)]
-
-    replaced = [
-        (gateway.write, "uuid7", dice.uuid),
-        (migration.sync_backfill, "create_topics", topics),
-        (runtime.tasks, "log", Deaths()),
-        (gateway.announcer, "REPLAY_SECONDS", _REPLAY_SECONDS),
-        (gateway.pinfeed, "_WAIT_SECONDS", _WAIT_SECONDS),
-    ]
-    were = [(module, name, getattr(module, name)) for module, name, _ in replaced]
-    for module, name, value in replaced:
-        setattr(module, name, value)
-    try:
-        yield
-    finally:
-        for module, name, value in were:
-            setattr(module, name, value)

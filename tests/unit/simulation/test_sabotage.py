@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.simulation.run import Outcome, run
 from tests.simulation.sabotage import SABOTAGES, Sabotage
 from tests.simulation.setting import SETTINGS, varied
 from tests.simulation.shrink import shrunk
-from tests.simulation.world import Outcome, run
 
 pytestmark = pytest.mark.unit
 

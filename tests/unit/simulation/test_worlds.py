@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from tests.simulation.run import Outcome, run
 from tests.simulation.setting import SETTINGS, Setting
-from tests.simulation.world import Outcome, run
 
 pytestmark = pytest.mark.unit
 
