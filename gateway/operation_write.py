@@ -10,7 +10,7 @@ from gateway.facts import Facts
 from gateway.repeat_store import Kept
 from gateway.response import JSON, Response
 from gateway.row_write import RowRequest, read_members, repeatable
-from gateway.service_writes import ServiceWrites, said
+from gateway.service_writes import STREAM_SECONDS, ServiceWrites, said
 from gateway.write import Asked, Place, Sides, Writing
 from gateway.written_row import WriteFailed, WrittenRow
 from routes.asked import asked_key
@@ -95,6 +95,7 @@ class OperationWrites:
             place=Place(stage=stage, scope=""),
             repeat=None,
             sides=Sides(legacy=_not_by_legacy, service=send),
+            seconds=STREAM_SECONDS,
         )
         return await self._writing.write(asked, caller, snapshot, facts)
 

@@ -29,16 +29,19 @@ from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
 from routes.refused import Conflict, Fenced, IdempotencyInFlight, Refused
 from routes.resource import Resource
 from runtime.accessrecord import resource_tag
-from runtime.correlation import uuid7
+from runtime.correlation import ordered_uuid7
 from runtime.failpoint import reach
 from runtime.flagsnapshot import Snapshot
 from runtime.intent import Closed, Intent, Outcome
 from runtime.repeats import Repeatable
 from runtime.tasks import spawn
+from runtime.upstream.errors import UpstreamTimeout
 
 log = structlog.get_logger("write")
 
 _LEASE_MARGIN_SECONDS = 2.0
+_SLACK_SECONDS = 0.5
+"""An exchange that hangs is ended by its own deadline, which its upstream counts, before the whole write is."""
 _DRAIN_SECONDS = 5.0
 
 
@@ -73,6 +76,8 @@ class Asked:
     place: Place
     repeat: Repeatable | None
     sides: Sides
+    seconds: float | None = None
+    """Longest time to announce and to send it; None: the deadline of a write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +173,13 @@ class Writing:
         self, asked: Asked, plan: Write, held: Held | None, caller: Caller, epoch: int
     ) -> Response:
         reach("N1")
-        intent = await self._announce(asked, plan, held, caller, epoch)
+        seconds = asked.seconds or self._deadlines.write
+        end = asyncio.get_running_loop().time() + seconds + _SLACK_SECONDS
+        intent = await self._announce(asked, plan, held, caller, epoch, seconds)
         reach("N2")
         outcome, key = Outcome.UNKNOWN, asked.key
         try:
-            row = await self._send(asked, plan, held, epoch)
+            row = await self._sent(asked, plan, held, epoch, end)
             reach("N4")
             answer = row if isinstance(row, Kept) else row_answer(asked.resource, row)
             outcome = Outcome.NOT_APPLIED if isinstance(row, Kept) else Outcome.APPLIED
@@ -198,12 +205,18 @@ class Writing:
         return _kept_response(answer)
 
     async def _announce(
-        self, asked: Asked, plan: Write, held: Held | None, caller: Caller, epoch: int
+        self,
+        asked: Asked,
+        plan: Write,
+        held: Held | None,
+        caller: Caller,
+        epoch: int,
+        seconds: float,
     ) -> Intent | None:
         if not plan.announced:
             return None
         intent = Intent(
-            id=uuid7(),
+            id=ordered_uuid7(),
             entity=asked.resource.entity,
             key=asked.key,
             authority=plan.authority,
@@ -211,7 +224,7 @@ class Writing:
             user=self.user_tag(caller.identity.sub),
             epoch=epoch,
             correlation_id=caller.correlation_id,
-            grace_seconds=self._deadlines.write + self._deadlines.statement,
+            grace_seconds=seconds + _SLACK_SECONDS + self._deadlines.statement,
         )
         try:
             await self._announcer.announce(intent)
@@ -220,6 +233,19 @@ class Writing:
             raise
         self.pins.hear(intent)
         return intent
+
+    async def _sent(
+        self, asked: Asked, plan: Write, held: Held | None, epoch: int, end: float
+    ) -> "WrittenRow | Kept":
+        """Nothing is sent behind `end`: it would come after the worker's last look at the row. On legacy a write is several requests."""
+        cause = UpstreamTimeout(plan.authority)
+        if asyncio.get_running_loop().time() >= end:
+            raise WriteFailed(cause, Outcome.NOT_APPLIED)
+        try:
+            async with asyncio.timeout_at(end):
+                return await self._send(asked, plan, held, epoch)
+        except TimeoutError:
+            raise WriteFailed(cause, Outcome.UNKNOWN) from None
 
     async def _send(
         self, asked: Asked, plan: Write, held: Held | None, epoch: int

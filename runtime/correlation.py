@@ -51,3 +51,15 @@ _source: Final = _Source()
 def uuid7() -> str:
     """A version 7 UUID (RFC 9562 section 5.7): milliseconds of the clock, then 74 random bits."""
     return _source.next()
+
+
+def ordered_uuid7() -> str:
+    """A version 7 UUID with the fraction of its millisecond in place of twelve random bits (RFC 9562 section 6.2, method 3).
+
+    What one clock makes sorts by time, to a quarter of a microsecond.
+    """
+    milliseconds, rest = divmod(_time_ns(), 1_000_000)
+    time = f"{milliseconds & 0xFFFF_FFFF_FFFF:012x}"
+    random = os.urandom(8).hex()
+    fraction = rest * 4096 // 1_000_000
+    return f"{time[:8]}-{time[8:]}-7{fraction:03x}-{_VARIANT[random[0]]}{random[1:4]}-{random[4:]}"

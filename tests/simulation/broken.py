@@ -1,7 +1,7 @@
 """The real code with one protection less: what each sabotage puts in a place of it (tests/simulation/sabotage.py)."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
@@ -175,7 +175,13 @@ def intent_after_write() -> Patches:
     close = Writing._close
 
     async def held_back(
-        self: Writing, asked: Asked, plan: Write, held: Held | None, caller: Any, epoch: int
+        self: Writing,
+        asked: Asked,
+        plan: Write,
+        held: Held | None,
+        caller: Any,
+        epoch: int,
+        seconds: float,
     ) -> Intent | None:
         class Later:
             async def announce(self, intent: Intent) -> None:
@@ -183,7 +189,7 @@ def intent_after_write() -> Patches:
 
         announcer, self._announcer = self._announcer, Later()  # type: ignore[assignment]
         try:
-            return await announce(self, asked, plan, held, caller, epoch)
+            return await announce(self, asked, plan, held, caller, epoch, seconds)
         finally:
             self._announcer = announcer
 
@@ -322,16 +328,6 @@ def flags_before_pins() -> Patches:
         return True
 
     return [(PinFeed, "catch_up", at_once)]
-
-
-def latest_heard() -> Patches:
-    def last(found: Iterable[Intent]) -> Side | None:
-        authority = None
-        for one in found:
-            authority = one.authority
-        return authority
-
-    return [(gateway.pins, "_latest", last)]
 
 
 def serve_before_pins() -> Patches:

@@ -89,7 +89,7 @@ class Mover:
             await self._shared.outbox.arrival()
             await self.process.sleep(seconds)
 
-        return Relay([self.outbox], self.log, sleep=pause)  # type: ignore[arg-type]
+        return Relay(self.outbox, self.log, sleep=pause)  # type: ignore[arg-type]
 
     def sync_backfill(self) -> SyncBackfill:
         return SyncBackfill(

@@ -124,6 +124,12 @@ class ReachedLedger:
         await self._process.live()
         return found
 
+    async def expire(self) -> int:
+        return await self._process.call(_no_control, self._ledger.expire)
+
+    async def redrive(self, entity: str | None, keys: Sequence[Key] | None) -> int:
+        return await self._process.call(_no_control, self._ledger.redrive, entity, keys)
+
 
 class ReachedRepeats:
     """`gateway.repeat_store.RepeatStore`."""

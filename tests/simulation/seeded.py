@@ -30,7 +30,7 @@ def from_the_seed(dice: Dice, history: History, entity: str) -> Iterator[None]:
         return [topic_of(entity)]
 
     replaced = [
-        (gateway.write, "uuid7", dice.uuid),
+        (gateway.write, "ordered_uuid7", dice.uuid),
         (migration.sync_backfill, "create_topics", topics),
         (runtime.tasks, "log", Deaths()),
         (gateway.announcer, "REPLAY_SECONDS", _REPLAY_SECONDS),

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from runtime.correlation import correlation_id, uuid7
+from runtime.correlation import correlation_id, ordered_uuid7, uuid7
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +47,15 @@ def test_made_ids_are_distinct_and_begin_with_the_time() -> None:
     assert len(set(ids)) == 5000
     assert [i[:13] for i in ids] == sorted(i[:13] for i in ids)
     assert {UUID(i).version for i in ids} == {7}
+
+
+def test_ids_of_one_clock_sort_by_time() -> None:
+    made = []
+    for _ in range(200):
+        made.append(ordered_uuid7())
+        sum(range(200))  # longer than a quarter of a microsecond
+    assert made == sorted(made)
+    assert {UUID(one).version for one in made} == {7}
+    assert len({one[19] for one in made} - set("89ab")) == 0
+    milliseconds = [int(one.replace("-", "")[:12], 16) for one in (uuid7(), made[0], uuid7())]
+    assert abs(milliseconds[2] - milliseconds[0]) < 60_000

@@ -11,7 +11,7 @@ from gateway.user import User
 from gateway.write import Asked, Deadlines, Place, Sides, Writing
 from gateway.written_row import WrittenRow
 from routes import resources
-from runtime.correlation import uuid7
+from runtime.correlation import ordered_uuid7
 from runtime.flagset import first_flag_set
 from runtime.flagsnapshot import Snapshot
 from runtime.identity import Identity
@@ -76,7 +76,7 @@ async def test_the_rows_own_write_decides_before_the_users_last_one():
     await gateway.write("a", Stage.LIVE)
     # As another process, or a repeat, has written meanwhile: at the other side.
     stray = Intent(
-        id=uuid7(),
+        id=ordered_uuid7(),
         entity=STOCK.entity,
         key=("p", "s", "b"),
         authority=Side.LEGACY,

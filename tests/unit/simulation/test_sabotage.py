@@ -35,7 +35,8 @@ def test_a_broken_world_shrinks_to_a_smaller_one_that_breaks_the_same() -> None:
 
     whole = world(one.known, one.setting)
     setting, smaller = shrunk(one.setting, whole, world, seeds=10)
-    assert smaller.violations[0].kind in {violation.kind for violation in whole.violations}
+    kinds = {violation.kind for violation in whole.violations}
+    assert kinds & {violation.kind for violation in smaller.violations}
     assert len(smaller.lines) < len(whole.lines)
     assert setting.users <= one.setting.users
 
