@@ -5,7 +5,17 @@ from collections.abc import AsyncIterator, Mapping
 from benchmarks.claim import Claim
 from benchmarks.size import Size
 from benchmarks.topics import Run
-from benchmarks.writes import bookings, failures, flips, kills, lag, price, redelivery, skew
+from benchmarks.writes import (
+    bookings,
+    failures,
+    flips,
+    kills,
+    lag,
+    price,
+    redelivery,
+    simulator,
+    skew,
+)
 
 TOPIC = "writes"
 
@@ -18,6 +28,7 @@ PARTS: Mapping[str, Run] = {
     "flips": flips.run,
     "lag": lag.run,
     "price": price.run,
+    "simulator": simulator.run,
 }
 """What `--part` can name, in the order in which `run` goes."""
 
