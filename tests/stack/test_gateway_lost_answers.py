@@ -23,7 +23,7 @@ async def lossy(
 ) -> AsyncIterator[EdgeWorld]:
     folder = tmp_path_factory.mktemp("lossy")
     async with edge_world(
-        written_world, folder, Side.LEGACY, redis_number=9, settings=_SETTINGS
+        written_world, folder, Side.LEGACY, redis_number=15, settings=_SETTINGS
     ) as world:
         yield world
 
