@@ -40,6 +40,7 @@ class PinFeed:
         self._pins = pins
         self._read: list[Position] = []
         self._tasks: list[Any] = []
+        self._following: list[asyncio.Task[None]] = []
         self.behind = False
         """The stream could not be read to its end lately."""
 
@@ -49,7 +50,8 @@ class PinFeed:
         self._tasks.append(spawn(self._follow_always(), name="pins.follow"))
 
     async def stop(self) -> None:
-        await stop(*self._tasks)
+        # Each by itself: a group cancels its members once, and redis-py may swallow that (see `tasks.stop`).
+        await stop(*self._tasks, *self._following)
         self._tasks.clear()
 
     async def catch_up(self) -> bool:
@@ -125,8 +127,10 @@ class PinFeed:
                 if not self._read:
                     await self._begin()
                 async with asyncio.TaskGroup() as group:
-                    for partition in range(len(self._read)):
+                    self._following = [
                         group.create_task(self._follow(partition))
+                        for partition in range(len(self._read))
+                    ]
             except* (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 self.behind = True
             await asyncio.sleep(_AGAIN_SECONDS)

@@ -1,5 +1,6 @@
 """The feed of pins over an event log in memory: what it knows before new flags are taken, and what it says of itself."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.pinfeed import PinFeed
 from gateway.pins import Pins
 from runtime.eventlog.errors import LogUnavailable
 from runtime.eventlog.memory import MemoryLog
-from runtime.eventlog.protocol import Position
+from runtime.eventlog.protocol import BEGINNING, Entry, Position
 from runtime.intent import TOPIC, Intent, encode, stream_key
 from tests.until import until_async
 
@@ -95,3 +96,46 @@ async def test_who_was_behind_is_so_no_more_once_the_stream_is_read(
 
     await until_async(caught_up)
     await feed.stop()
+
+
+class Deaf(MemoryLog):
+    """The first reader that waits does not hear that it is cancelled, as may happen in redis-py on Python 3.11."""
+
+    waiting = False
+    heard = True
+
+    async def read(
+        self,
+        topic: str,
+        partition: int,
+        *,
+        after: Position = BEGINNING,
+        limit: int = 100,
+        wait_seconds: float = 0.0,
+    ) -> list[Entry]:
+        self.waiting = self.waiting or wait_seconds > 0
+        try:
+            return await super().read(
+                topic, partition, after=after, limit=limit, wait_seconds=wait_seconds
+            )
+        except asyncio.CancelledError:
+            if self.heard:
+                self.heard = False
+                return []
+            raise
+
+
+async def test_a_cancellation_that_is_swallowed_holds_no_end_up() -> None:
+    log = Deaf(partitions=2)
+    await log.create(TOPIC)
+    feed = PinFeed(log, nothing_taken, Pins())
+    await feed.start()
+
+    async def follows() -> bool:
+        return log.waiting
+
+    await until_async(follows)
+    # Longer than `tasks.stop` waits before it asks again.
+    async with asyncio.timeout(10):
+        await feed.stop()
+    assert not log.heard
