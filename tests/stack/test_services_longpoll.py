@@ -27,6 +27,7 @@ class Process:
 
     client: httpx.AsyncClient
     changes: Changes
+    pool: asyncpg.Pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,14 @@ class World:
 
         await until_async(there)
 
+    async def idle(self) -> None:
+        """Nobody holds a connection of the pool's."""
+
+        async def there() -> bool:
+            return self.here.pool.get_idle_size() == self.here.pool.get_size()
+
+        await until_async(there)
+
     async def listening(self) -> None:
         async def there() -> bool:
             return self.here.changes.listening
@@ -78,16 +87,17 @@ async def world(own_services: ServicesDatabase, issuer: Issuer) -> AsyncIterator
     async with AsyncExitStack() as stack:
         processes = []
         for _ in range(2):
-            app = create_app(
-                Service.DIAGNOSTICS, settings_for(own_services.service), keys=issuer.keys()
-            )
+            # All look once at the same moment: how soon a busy process sends them away is not asked here.
+            settings = settings_for(own_services.service, pool_wait_seconds=30.0)
+            app = create_app(Service.DIAGNOSTICS, settings, keys=issuer.keys())
             await stack.enter_async_context(app.router.lifespan_context(app))
             client = await stack.enter_async_context(
                 httpx.AsyncClient(
                     transport=httpx.ASGITransport(app=app), base_url="http://diagnostics"
                 )
             )
-            processes.append(Process(client=client, changes=app.state.deps.changes))
+            deps = app.state.deps
+            processes.append(Process(client=client, changes=deps.changes, pool=deps.pool))
         found = World(
             here=processes[0],
             there=processes[1],
@@ -107,6 +117,7 @@ async def test_many_wait_for_what_another_process_writes_and_hold_no_connection(
     tag = await world.tag()
     asking = asyncio.gather(*(world.wait(25, tag=tag) for _ in range(WAITERS)))
     await world.waiting(WAITERS)
+    await world.idle()
     assert await world.tag() == tag
     changed = await world.change(world.there, priority=5)
     found = await asking
