@@ -87,8 +87,8 @@ class World:
         await self.log.append(TOPIC, stream_key(intent), encode(intent))
         return intent
 
-    async def close(self, intent: Intent) -> None:
-        closed = Closed(id=intent.id, outcome=Outcome.APPLIED)
+    async def close(self, intent: Intent, outcome: Outcome = Outcome.APPLIED) -> None:
+        closed = Closed(id=intent.id, outcome=outcome)
         await self.log.append(TOPIC, stream_key(intent), encode(closed))
 
     async def written(self, sku: str, value: int, side: Side) -> Intent:
@@ -210,6 +210,45 @@ async def test_n2_n4_intents_whose_gateway_was_killed(world: World) -> None:
     await until_async(both, within=WITHIN)
     assert [row[0] for row in await world.rows(Side.SERVICE)] == ["there"]
     assert await world.control.fetchval("select count(*) from control.intents") == 0
+
+
+async def test_n3_a_write_that_commits_behind_the_first_converge_arrives(world: World) -> None:
+    """Its gateway does not know how it ended. On either side it commits two seconds after the worker has looked in vain."""
+    writes = [world.users[side].transaction() for side in Side]
+    for transaction in writes:
+        await transaction.start()
+    intents = []
+    for side in Side:
+        await world.write(f"late-{side}", 3, side)
+        intents.append(await world.announce(f"late-{side}", side, grace=12.0))
+        await world.close(intents[-1], Outcome.UNKNOWN)
+    world.start("mirror")
+
+    async def looked_in_vain() -> bool:
+        """Put off until the grace time is over, so a converge has ended; and that a while ago."""
+        return bool(
+            await world.control.fetchval(
+                "select count(*) = 2 and clock_timestamp() > max(closed_at) + interval '2 seconds' from control.intents"
+                " where attempts > 0 and next_at = resolve_at"
+            )
+        )
+
+    await until_async(looked_in_vain, within=WITHIN)
+    for transaction in writes:
+        await transaction.commit()
+    assert await world.settled() == []
+    assert not await world.equal()
+
+    async def both() -> bool:
+        return sorted(await world.settled()) == sorted(intent.id for intent in intents)
+
+    await until_async(both, within=WITHIN)
+    assert await world.equal()
+    assert [row[:2] for row in await world.rows(Side.LEGACY)] == [
+        ("late-legacy", 3),
+        ("late-service", 3),
+    ]
+    assert await world.conflicts() == 0
 
 
 @pytest.mark.parametrize(("point", "copies"), [("O1", 1), ("O2", 2)])
