@@ -1,13 +1,12 @@
-"""`banyan mirror status|quarantine|redrive|replay`: how the mirror does, and what is done about what does not arrive.
+"""`banyan mirror status|quarantine|redrive|restamp|replay`: how the mirror does, and what is done about what does not arrive.
 
 Directly on the control database, like `banyan audit verify`: it must work when the control API does not.
 """
 
 import asyncio
-import getpass
 import json
-import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,17 +17,21 @@ import typer
 from rich.table import Table
 
 from catalog import assets
+from catalog.stage import Side
 from cli.control_client import Json, RunFolder
+from cli.operator_audit import chain, record
 from cli.outcome import fail, out, refuse
+from cli.restamp import Restamping
 from migration.ledger import redrive
 from migration.mirror_view import MirrorView
+from migration.restamp import REFUSALS, RestampRefused
+from migration.store import StoreError
 from migration.sync_backfill import GROUP
-from routes.key import parse_key, write_key
+from routes.key import Key, parse_key, write_key
 from routes.value import ValueRefused
-from runtime.auditchain import AuditChain, Event
 from runtime.eventlog.errors import EventLogError
 from runtime.eventlog.redis_log import RedisLog
-from runtime.postgres import POSTGRESQL
+from runtime.postgres import POSTGRESQL, pool_for
 from runtime.serviceevent import topic_of
 from runtime.settings import Settings, SettingsError, load
 from runtime.stack import STACK_FILE, Stack
@@ -37,9 +40,18 @@ T = TypeVar("T")
 
 app = typer.Typer(help="The mirror between legacy and the services.", no_args_is_help=True)
 
-WRITER = "operators"
-"""Of the audit chain: whoever works past the control API."""
-_NAMES = ("PROFILE", "CONTROL_DATABASE_URL", "AUDIT_KEYS", "REDIS_URL", "EVENT_LOG_PARTITIONS")
+_NAMES = (
+    "PROFILE",
+    "CONTROL_DATABASE_URL",
+    "AUDIT_KEYS",
+    "REDIS_URL",
+    "EVENT_LOG_PARTITIONS",
+    "LEGACY_DATABASE_URL",
+    "LEGACY_CONTROL_DATABASE_URL",
+    "SERVICES_APPLY_DATABASE_URL",
+    "SERVICES_CONTROL_DATABASE_URL",
+)
+"""What is taken from the sandbox; the last four for a restamp alone."""
 
 DryRun = Annotated[bool, typer.Option(help="Say what would be done, and change nothing.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit chain.")]
@@ -85,7 +97,7 @@ def quarantine(
         if keys:
             subject = {"entity": entity or "*", "count": len(found)}
             async with connection.transaction():
-                await _record(connection, settings, "mirror.keys_shown", reason, subject)
+                await record(connection, settings, "mirror.keys_shown", reason, subject)
         hidden = () if keys else ("key",)
         return [{k: v for k, v in asdict(one).items() if k not in hidden} for one in found]
 
@@ -112,22 +124,60 @@ def redrive_(
         refuse("Name one row (ENTITY KEY), or say --all.")
     if not reason and not dry_run:
         refuse("Say why: --reason.")
-    text = None if key is None or entity is None else _key(entity, key)
+    text = None if key is None or entity is None else write_key(_key(entity, key))
 
     async def do(connection: asyncpg.Connection, settings: Settings) -> int:
         if dry_run:
             return await MirrorView(connection).how_many(entity, text)
         async with connection.transaction():
             count = await redrive(connection, entity, None if text is None else [text])
-            tag = _chain(settings).tag(entity or "*", "key", text) if text else ""
+            tag = chain(settings).tag(entity or "*", "key", text) if text else ""
             subject = {"entity": entity or "*", "row": tag, "count": count}
-            await _record(connection, settings, "mirror.redrive", reason, subject)
+            await record(connection, settings, "mirror.redrive", reason, subject)
         return count
 
     count = _ask(run, do)
     _tell({"redriven": 0 if dry_run else count, "meant": count}, as_json)
     if count == 0:
         refuse("Nothing of that is in quarantine: banyan mirror quarantine shows what is.")
+
+
+@app.command("restamp")
+def restamp_(
+    entity: Annotated[str, typer.Argument(help="Entity of the row.")],
+    key: Annotated[str, typer.Argument(help="Its id, as in a path.")],
+    side: Annotated[Side, typer.Option(help="Who holds the stamp that lies ahead of the clock.")],
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    run: RunFolder = STACK_FILE.parent,
+) -> None:
+    """Give a parked row the stamp of now, as a new version with the same content, and redrive it."""
+    _known(entity)
+    if not reason and not dry_run:
+        refuse("Say why: --reason.")
+    named = _key(entity, key)
+
+    async def do(connection: asyncpg.Connection, settings: Settings) -> dict[str, Any]:
+        async with AsyncExitStack() as stack:
+
+            async def pool(dsn: str) -> asyncpg.Pool:
+                return await stack.enter_async_context(pool_for(dsn, name="banyan mirror", size=1))
+
+            service = assets()[entity].service
+            readers = {
+                Side.LEGACY: await pool(settings.need_secret("legacy_database_url")),
+                Side.SERVICE: await pool(settings.service_apply_url(service)),
+            }
+            dsn = (
+                settings.need_secret("legacy_control_database_url")
+                if side is Side.LEGACY
+                else settings.service_control_url(service)
+            )
+            cure = Restamping(connection, settings, readers, await pool(dsn))
+            return await cure.run(entity, named, side, reason, dry_run=dry_run)
+
+    _tell(_ask(run, do), as_json)
 
 
 @app.command()
@@ -156,7 +206,7 @@ def replay(
                 return (await events.backlog(topic_of(entity))).entries
             async with connection.transaction():
                 subject = {"entity": entity, "since": "" if moment is None else moment.isoformat()}
-                await _record(connection, settings, "mirror.replay", reason, subject)
+                await record(connection, settings, "mirror.replay", reason, subject)
                 await events.seek(GROUP, topic_of(entity), moment or "start")
             return sum(await events.lag(GROUP, topic_of(entity)))
         finally:
@@ -177,6 +227,10 @@ def _ask(run: Path, do: Callable[[asyncpg.Connection, Settings], Awaitable[T]]) 
         fail(f"The control database cannot be used ({type(error).__name__}).")
     except EventLogError as error:
         fail(str(error))
+    except RestampRefused as refused:
+        refuse(REFUSALS[refused.code])
+    except StoreError as error:
+        fail(f"A side's database cannot be used ({error.code}).")
 
 
 async def _connected(
@@ -200,31 +254,14 @@ def _settings(run: Path) -> Settings:
     return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})
 
 
-def _chain(settings: Settings) -> AuditChain:
-    return AuditChain(settings.need_keyring("audit_keys"), writer=WRITER)
-
-
-async def _record(
-    connection: asyncpg.Connection,
-    settings: Settings,
-    action: str,
-    reason: str,
-    subject: Mapping[str, Any],
-) -> None:
-    """In the change's own transaction."""
-    actor = f"{getpass.getuser()}@{socket.gethostname()}"
-    event = Event(action=action, actor=actor, reason=reason, subject=subject)
-    await _chain(settings).append(connection, event)
-
-
 def _known(entity: str | None) -> None:
     if entity is not None and entity not in assets():
         refuse(f"There is no entity of that name. Known: {', '.join(assets())}")
 
 
-def _key(entity: str, text: str) -> str:
+def _key(entity: str, text: str) -> Key:
     try:
-        return write_key(parse_key(assets()[entity], text.encode()))
+        return parse_key(assets()[entity], text.encode())
     except ValueRefused as refused:
         refuse(f"That is no key of {entity}: {refused}")
 

@@ -59,6 +59,19 @@ def read_sql(asset: Asset, side: Side) -> str:
     )
 
 
+def stamps_sql(asset: Asset, side: Side) -> str:
+    """Parameters: the texts of the key. One row: stamps of the row and of the tombstone, and in `clock` the side's own."""
+    at = place(asset, side)
+    wanted = [f"${n}::text::{type_}" for n, type_ in enumerate(at.types, 1)]
+    same = " and ".join(f"t.{quoted(c)} = {w}" for c, w in zip(at.key, wanted, strict=True))
+    key = ", ".join(f"'{c}', {w}" for c, w in zip(at.key, wanted, strict=True))
+    return (
+        f"select clock_timestamp() as clock, {_stamps('r')}, {_stamps('d')} from (values (1)) one"  # noqa: S608
+        f" left join lateral (select {_row_stamps(asset)} from {at.table} t where {same}) r on true"
+        f" left join {at.schema}.tombstones d on d.entity = '{asset.entity}' and d.key = jsonb_build_object({key})"
+    )
+
+
 def typed_sql(asset: Asset, side: Side) -> str:
     """One row as the driver's own types, to find out which of its columns has no counterpart."""
     at = place(asset, side)

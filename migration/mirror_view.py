@@ -89,6 +89,17 @@ class MirrorView:
         )
         return [Quarantined(**row) for row in rows]
 
+    async def is_unsolved(self, entity: str, key: str, side: str) -> bool:
+        """Is there an incident of this key, which has not arrived from `side`?"""
+        found = await self._connection.fetchval(
+            "select exists (select from control.divergences"
+            " where entity = $1 and key = $2 and side = $3 and state <> 'solved')",
+            entity,
+            key,
+            side,
+        )
+        return bool(found)
+
     async def how_many(self, entity: str | None, key: str | None) -> int:
         """In quarantine."""
         count = await self._connection.fetchval(

@@ -164,10 +164,13 @@ def _transform(asset: Asset, side: Side, row: Mapping[str, Any]) -> None:
 
 
 def _held(row: asyncpg.Record) -> Held:
-    return Held(row=_version(row, "r"), content=row["content"] or "", tombstone=_version(row, "d"))
+    return Held(
+        row=version_of(row, "r"), content=row["content"] or "", tombstone=version_of(row, "d")
+    )
 
 
-def _version(row: asyncpg.Record, alias: str) -> Version | None:
+def version_of(row: asyncpg.Record, alias: str) -> Version | None:
+    """The stamps that stand in a row as `<alias>_<name>`; None if it holds none."""
     if row[f"{alias}_updated_at"] is None:
         return None
     stamps = {name: row[f"{alias}_{name}"] for name in STAMPS}

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         None,
         description="The same as banyan_apply, for the movers; SERVICES_APPLY_DATABASE_URL_<SERVICE> overrides it for one",
     )
+    services_control_database_url: SecretStr | None = Field(
+        None,
+        description="The same as banyan_control, for restamps; SERVICES_CONTROL_DATABASE_URL_<SERVICE> overrides it for one",
+    )
     legacy_control_database_url: SecretStr | None = Field(
         None, description="PostgreSQL of the Supabase project, as banyan_control"
     )
@@ -359,6 +363,7 @@ class Settings(BaseSettings):
             "legacy_control_database_url",
             "services_database_url",
             "services_apply_database_url",
+            "services_control_database_url",
             "control_database_url",
         ):
             secret: SecretStr | None = getattr(self, name)
@@ -398,6 +403,13 @@ class Settings(BaseSettings):
         if own:
             return own
         return self.need_secret("services_apply_database_url")
+
+    def service_control_url(self, service: str) -> str:
+        """The DSN of one service as banyan_control, in the same way. Raises SettingsError."""
+        own = os.environ.get(f"SERVICES_CONTROL_DATABASE_URL_{service.upper()}")
+        if own:
+            return own
+        return self.need_secret("services_control_database_url")
 
     def service_url(self, service: str) -> str:
         """The base URL of one service. Raises SettingsError."""

@@ -54,8 +54,8 @@ LOADED, PREPARED, CREATED, MIGRATED, COPIED, OPENED, SAMPLED = DATA = (
     "open calendars",
     "sample users",
 )
-_SERVICE_ROLE, _APPLY_ROLE = "banyan_service", "banyan_apply"
-"""Made by the services' migrations: what service processes log in as, and who writes copied rows."""
+_SERVICE_ROLE, _APPLY_ROLE, _CONTROL_ROLE = "banyan_service", "banyan_apply", "banyan_control"
+"""Made by the services' migrations: what service processes log in as, who writes copied rows, and who switches and restamps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ def design(
     programs = tuple(
         program
         for program in PROGRAMS
-        if _is_wanted(program, legacy, only) and (program.port is not None or len(movers) == 2)
+        if _is_wanted(program, legacy, only) and (program.port is not None or _can_move(movers))
     )
     chosen = {p.name: ports.prefer(p.port) for p in programs if p.port is not None}
     urls = {name: f"http://{ports.LOOPBACK}:{port}" for name, port in chosen.items()}
@@ -249,15 +249,21 @@ def _new_world(settings: Settings, cluster: postgres.Cluster | None) -> dict[str
 def _movers(
     settings: Settings, legacy: Legacy | None, cluster: postgres.Cluster | None
 ) -> dict[str, str]:
-    """What the movers log in as beside the worker role, as far as it is known: engines elsewhere may be without them."""
+    """What the movers and restamps log in as beside the worker role, as far as it is known: engines elsewhere may be without."""
     found = {
         "LEGACY_CONTROL_DATABASE_URL": legacy and legacy.control,
         "SERVICES_APPLY_DATABASE_URL": cluster and cluster.dsn("services", _APPLY_ROLE),
+        "SERVICES_CONTROL_DATABASE_URL": cluster and cluster.dsn("services", _CONTROL_ROLE),
     }
     for name in found:
         if getattr(settings, name.lower()) is not None:
             found[name] = settings.need_secret(name.lower())
     return {name: url for name, url in found.items() if url}
+
+
+def _can_move(logins: Collection[str]) -> bool:
+    """Restamps, which are an operator's, are all that a mover does without."""
+    return {"LEGACY_CONTROL_DATABASE_URL", "SERVICES_APPLY_DATABASE_URL"} <= set(logins)
 
 
 def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[str, str]:

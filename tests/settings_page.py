@@ -20,9 +20,9 @@ A value comes from the first of these that has one: the environment variable `NA
 `config/banyan.yaml` (lower-case names; another file: `BANYAN_CONFIG`), the default. A secret never stands in the YAML
 file, and its `NAME_FILE` may be readable by its owner only. `banyan config check` says what is wrong, without values.
 
-Three settings have a form per service, for {", ".join(f"`{name.upper()}`" for name in SERVICES)}:
-`SERVICE_URL_<SERVICE>` sets one entry of `SERVICE_URLS`; `SERVICES_DATABASE_URL_<SERVICE>` and `SERVICES_APPLY_DATABASE_URL_<SERVICE>`
-are taken before `SERVICES_DATABASE_URL` and `SERVICES_APPLY_DATABASE_URL`.
+Four settings have a form per service, for {", ".join(f"`{name.upper()}`" for name in SERVICES)}:
+`SERVICE_URL_<SERVICE>` sets one entry of `SERVICE_URLS`; `SERVICES_DATABASE_URL_<SERVICE>`, `SERVICES_APPLY_DATABASE_URL_<SERVICE>` and
+`SERVICES_CONTROL_DATABASE_URL_<SERVICE>` are taken before `SERVICES_DATABASE_URL` and the other two.
 
 | Environment variable | Type | Default | What it is |
 |---|---|---|---|
@@ -40,7 +40,12 @@ def variables() -> frozenset[str]:
     files = {f"{name}_FILE" for name in names}
     per_service = {
         f"{prefix}_{service.upper()}"
-        for prefix in ("SERVICE_URL", "SERVICES_DATABASE_URL", "SERVICES_APPLY_DATABASE_URL")
+        for prefix in (
+            "SERVICE_URL",
+            "SERVICES_DATABASE_URL",
+            "SERVICES_APPLY_DATABASE_URL",
+            "SERVICES_CONTROL_DATABASE_URL",
+        )
         for service in SERVICES
     }
     return frozenset(names | files | per_service | {"BANYAN_CONFIG"})
