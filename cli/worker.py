@@ -10,6 +10,7 @@ import typer
 
 from cli.outcome import refuse
 from migration.app import NAMES, run_worker
+from runtime.eventlog.errors import PartitionMismatch
 from runtime.logs import configure
 from runtime.settings import Settings, SettingsError, load
 from runtime.stack import STACK_FILE, Stack
@@ -38,10 +39,16 @@ def worker(
     """Run workers until Ctrl-C: mirror, relay, sync-backfill, keeper. Several in one process end together."""
     try:
         settings = _settings(run)
-        configure("worker", level=settings.log_level)
-        asyncio.run(_run(sorted({name.value for name in names}), settings))
     except SettingsError as error:
         refuse(*error.problems)
+    configure("worker", level=settings.log_level)
+    reasons: list[str] = []
+    try:
+        asyncio.run(_run(sorted({name.value for name in names}), settings))
+    except* (SettingsError, PartitionMismatch) as group:
+        reasons = [str(error) for error in group.exceptions]
+    if reasons:
+        refuse(*dict.fromkeys(reasons))
 
 
 def _settings(run: Path) -> Settings:

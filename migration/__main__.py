@@ -7,6 +7,7 @@ import sys
 
 from migration.app import NAMES, is_alive, run_worker
 from runtime import failpoint
+from runtime.eventlog.errors import PartitionMismatch
 from runtime.flagstore import StoreUnavailable
 from runtime.logs import configure
 from runtime.settings import Settings, SettingsError, load
@@ -26,6 +27,9 @@ def main() -> int:
         asyncio.run(_run(given.name, settings))
     except SettingsError as error:
         sys.stderr.writelines(f"{given.name}: {problem}\n" for problem in error.problems)
+        return 2
+    except PartitionMismatch as error:
+        sys.stderr.write(f"{given.name}: {error}\n")
         return 2
     return 0
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import structlog
 
 from catalog.stage import Side
-from migration.attendance import ABSENT_SECONDS, Attendance, PostgresRegister
+from migration.attendance import ABSENT_SECONDS, Attendance, PostgresRegister, alert_entity
 from migration.chore import Chore
 from migration.conflicts import Conflicts, ConflictSource
 from migration.divergence_clock import DivergenceClock
@@ -18,12 +18,16 @@ from migration.engines import Engines, engines
 from migration.intent_store import PostgresIntents
 from migration.leases import Leases, PostgresNumbers
 from migration.ledger import PostgresLedger
+from migration.log_watch import LogWatch
 from migration.mirror import Mirror
 from migration.relay import Relay, create_topics
 from migration.retries import Retries
 from migration.sync_backfill import SyncBackfill
 from migration.upkeep import purge_outboxes, purge_repeats, trim
+from runtime.alertclass import WORKER_MISMATCH
 from runtime.alerts import Alerts
+from runtime.eventlog.errors import PartitionMismatch
+from runtime.flagstore import StoreUnavailable
 from runtime.intent import TOPIC
 from runtime.postgres import pool_for
 from runtime.sealed import Sealer
@@ -48,7 +52,8 @@ Jobs: TypeAlias = Callable[[Settings, Engines, str], AsyncIterator[Sequence[Job]
 
 
 async def run_worker(name: str, settings: Settings, stopping: asyncio.Event) -> None:
-    """One process of this name, until it is told to stop. Raises SettingsError for what is missing.
+    """One process of this name, until it is told to stop. Raises SettingsError for what is missing, and PartitionMismatch, which
+    has rung: a repeat would end in the same way.
 
     A job that dies ends the process: what it had under way comes again to whoever follows.
     """
@@ -68,7 +73,11 @@ async def run_worker(name: str, settings: Settings, stopping: asyncio.Event) -> 
         )
         tasks = [spawn(job.run(stopping), name=type(job).__name__) for job in (*jobs, attendance)]
         log.info("worker.ready", task=name, pid=os.getpid())
-        await _end_together(tasks)
+        try:
+            await _end_together(tasks)
+        except PartitionMismatch:
+            await _ring_mismatch(Alerts(made.control), name)
+            raise
     log.info("worker.stopped", task=name)
 
 
@@ -79,6 +88,13 @@ async def _end_together(tasks: Sequence[asyncio.Task[None]]) -> None:
     if died:
         await stop(*tasks)
         died[0].result()
+
+
+async def _ring_mismatch(alerts: Alerts, name: str) -> None:
+    try:
+        await alerts.ring(WORKER_MISMATCH, entity=alert_entity(name))
+    except StoreUnavailable as error:
+        log.exception("worker.mismatch_not_rung", task=name, exc_info=error)
 
 
 async def is_alive(name: str, settings: Settings) -> bool:
@@ -131,15 +147,23 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
             sealer=Sealer(settings.need_keyring("field_keys")),
             tagger=tagger,
         )
-        leases = Leases(PostgresNumbers(control, made.services))
+        leases = Leases(PostgresNumbers(control, made.services), Alerts(made.control))
+        watch = LogWatch(made.events, Alerts(made.control))
 
-        async def trim_log() -> None:
+        async def has_topics() -> None:
             await made.events.create(TOPIC)
             await create_topics(made.events)
+
+        async def trim_log() -> None:
+            await has_topics()
             await trim(made.events)
 
+        async def watch_log() -> None:
+            await has_topics()
+            await watch.step()
+
         async def purge() -> None:
-            await create_topics(made.events)
+            await has_topics()
             await purge_outboxes(made.events, made.outboxes)
             await purge_repeats(made.control, made.services)
             await conflicts.purge()
@@ -149,6 +173,7 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
             Chore(name="divergences", every_seconds=1, work=clock.step),
             Chore(name="conflicts", every_seconds=5, work=conflicts.step),
             Chore(name="trim", every_seconds=30, work=trim_log),
+            Chore(name="log", every_seconds=10, work=watch_log),
             Chore(name="purge", every_seconds=600, work=purge),
         ]
 

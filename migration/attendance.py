@@ -12,7 +12,7 @@ from typing import Protocol
 import asyncpg
 import structlog
 
-from runtime.alertclass import MIRROR_STOPPED
+from runtime.alertclass import MIRROR_STOPPED, WORKER_MISMATCH
 from runtime.alerts import Alerts
 from runtime.eventlog.errors import EventLogError
 from runtime.eventlog.protocol import EventLog
@@ -80,6 +80,9 @@ class Attendance:
         found = await self._wrong()
         if found == self._rung:
             return
+        if self._rung is None:
+            # What another one of this name died of is over: this one has lived for a while.
+            await self._alerts.resolve(WORKER_MISMATCH, entity=alert_entity(self._name))
         if found:
             await self._alerts.ring(MIRROR_STOPPED, detail=found)
         else:
@@ -95,6 +98,11 @@ class Attendance:
         except EventLogError:
             return ""  # the log's own trouble is not the mirror's
         return "lagging" if oldest is not None and oldest > LAGGING_SECONDS else ""
+
+
+def alert_entity(name: str) -> str:
+    """A worker's name in the place of an alert's entity, where words have no hyphen."""
+    return name.replace("-", "_")
 
 
 class PostgresRegister:

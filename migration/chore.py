@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from migration.store import StoreError
-from runtime.eventlog.errors import EventLogError
+from runtime.eventlog.errors import EventLogError, PartitionMismatch
 from runtime.flagstore import StoreUnavailable
 
 log = structlog.get_logger("keeper")
@@ -22,13 +22,15 @@ class Chore:
     name: str
     every_seconds: float
     work: Callable[[], Awaitable[Any]]
-    """May raise StoreError, StoreUnavailable, EventLogError: then it is done the next time."""
+    """May raise StoreError, StoreUnavailable, EventLogError: then it is done the next time; PartitionMismatch ends it."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             try:
                 await self.work()
+            except PartitionMismatch:
+                raise
             except (StoreError, StoreUnavailable, EventLogError) as error:
                 log.warning("keeper.chore_failed", task=self.name, exc_info=error)
             left = self.every_seconds

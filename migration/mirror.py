@@ -21,7 +21,7 @@ from migration.intents import Announced, IntentStore, OpenIntent
 from migration.lanes import Lanes
 from migration.store import Store, StoreError
 from routes.key import Key
-from runtime.eventlog.errors import EventLogError, Fenced
+from runtime.eventlog.errors import EventLogError, Fenced, PartitionMismatch
 from runtime.eventlog.protocol import Consumer, Entry, EventLog, Message
 from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
@@ -69,6 +69,8 @@ class Mirror:
                 async with self._log.consumer(GROUP, [TOPIC], member=self._member) as consumer:
                     while not stopping.is_set():
                         await self.step(consumer)
+            except PartitionMismatch:
+                raise
             except (EventLogError, StoreUnavailable) as error:
                 # What was polled and not kept comes again to whoever joins: it was not acknowledged.
                 log.warning("mirror.interrupted", exc_info=error)
@@ -114,6 +116,8 @@ class Mirror:
     async def _lane(self, lane: Lane, batch: Sequence[OpenIntent]) -> None:
         try:
             await self.settle(lane[0], batch)
+        except PartitionMismatch:
+            raise
         except (EventLogError, StoreUnavailable) as error:
             log.warning("mirror.not_settled", side=lane[0], count=len(batch), exc_info=error)
 

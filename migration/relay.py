@@ -12,7 +12,7 @@ import structlog
 from catalog import assets
 from migration.outbox import Outbox
 from migration.store import StoreError
-from runtime.eventlog.errors import EventLogError
+from runtime.eventlog.errors import EventLogError, PartitionMismatch
 from runtime.eventlog.protocol import EventLog, Message
 from runtime.serviceevent import ServiceEvent, encode, log_key, topic_of
 
@@ -45,6 +45,8 @@ class Relay:
         while not stopping.is_set():
             try:
                 count = await self.step()
+            except PartitionMismatch:
+                raise
             except (EventLogError, StoreError) as error:
                 log.warning("relay.interrupted", service=self._outbox.service, exc_info=error)
                 await self._sleep(_AGAIN_SECONDS)
@@ -55,6 +57,8 @@ class Relay:
     async def _has_topics(self) -> bool:
         try:
             await create_topics(self._log)
+        except PartitionMismatch:
+            raise
         except EventLogError as error:
             log.warning("relay.no_topics", exc_info=error)
             return False

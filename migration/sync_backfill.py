@@ -14,7 +14,7 @@ from catalog.stage import Side
 from migration.delivery import Delivery
 from migration.relay import create_topics
 from routes.key import Key
-from runtime.eventlog.errors import EventLogError, Fenced
+from runtime.eventlog.errors import EventLogError, Fenced, PartitionMismatch
 from runtime.eventlog.protocol import Consumer, Entry, EventLog
 from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
@@ -52,6 +52,8 @@ class SyncBackfill:
                 async with self._log.consumer(GROUP, topics, member=self._member) as consumer:
                     while not stopping.is_set():
                         await self.step(consumer)
+            except PartitionMismatch:
+                raise
             except (EventLogError, StoreUnavailable) as error:
                 # What was polled and not acknowledged comes again to whoever joins.
                 log.warning("sync_backfill.interrupted", exc_info=error)

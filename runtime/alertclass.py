@@ -80,6 +80,30 @@ CLOCK_SKEW = AlertClass(
     summary="The clocks of two machines are further apart than the rules allow",
     details=frozenset({"legacy_database", "services_database", "this_machine"}),
 )
+EVENT_LOG_UNSAFE = AlertClass(
+    name="event_log_unsafe",
+    severity=Severity.CRITICAL,
+    summary="The event log's server is set up so that it can lose what it has taken",
+    details=frozenset({"not_durable", "evicts"}),
+)
+EVENT_LOG_GROWING = AlertClass(
+    name="event_log_growing",
+    severity=Severity.WARNING,
+    summary="Nothing can be trimmed from a topic of the event log, since a group does not consume it",
+    details=frozenset({"group_behind", "no_group"}),
+)
+WORKER_MISMATCH = AlertClass(
+    name="worker_mismatch",
+    severity=Severity.CRITICAL,
+    summary="A worker has ended because its number of partitions is not the event log's",
+    details=frozenset(),
+)
+NUMBERS_LOW = AlertClass(
+    name="numbers_low",
+    severity=Severity.CRITICAL,
+    summary="A service's leased numbers will run out, and legacy gives no more",
+    details=frozenset({"sequence_behind", "not_leased"}),
+)
 
 CLASSES: Mapping[str, AlertClass] = MappingProxyType(
     {
@@ -93,6 +117,10 @@ CLASSES: Mapping[str, AlertClass] = MappingProxyType(
             MIRROR_STOPPED,
             SPOOL_NOT_EMPTY,
             CLOCK_SKEW,
+            EVENT_LOG_UNSAFE,
+            EVENT_LOG_GROWING,
+            WORKER_MISMATCH,
+            NUMBERS_LOW,
         )
     }
 )

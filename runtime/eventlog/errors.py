@@ -7,7 +7,7 @@ EventLogError
   PartitionMismatch    the topic was created with another number of partitions; `held` is the log's
   PositionLost         what stood behind this position was trimmed away, or the log was emptied: begin anew
   Fenced               other members may hold these `partitions` now; nothing of them was committed
-  Unsuitable           the engine is set up so that it loses what it has taken; `why` says how
+  Unsuitable           the engine is set up so that it loses what it has taken; `why` is a word, the text says how to cure it
   LogUnavailable       the engine did not answer as it should. An append may have happened or not
     NotDurable         it answered, but did not confirm that the entry would survive its crash
 """
@@ -50,7 +50,8 @@ class PartitionMismatch(EventLogError):
 
     def __init__(self, topic: str, *, held: int, wanted: int) -> None:
         super().__init__(
-            f"topic {topic} has {held} partitions, and this process is configured for {wanted}"
+            f"topic {topic} has {held} partitions, and this process is configured for {wanted}:"
+            f" set EVENT_LOG_PARTITIONS to {held}"
         )
         self.topic = topic
         self.held = held
@@ -76,10 +77,10 @@ class Fenced(EventLogError):
 
 
 class Unsuitable(EventLogError):
-    """Change the engine's settings."""
+    """Change the engine's settings. `why`: `not_durable` or `evicts`."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, why: str, cure: str) -> None:
+        super().__init__(cure)
         self.why = why
 
 

@@ -83,9 +83,9 @@ class RedisLog:
         """Raises Unsuitable if the server would lose what it takes; LogUnavailable if it cannot be asked."""
         facts = await self._server.facts()
         if not facts["aof_enabled"]:
-            raise Unsuitable("the event log needs `appendonly yes`")
+            raise Unsuitable("not_durable", "the event log needs `appendonly yes`")
         if facts["maxmemory_policy"].startswith("allkeys"):
-            raise Unsuitable("the event log needs `maxmemory-policy noeviction`")
+            raise Unsuitable("evicts", "the event log needs `maxmemory-policy noeviction`")
 
     async def create(self, topic: str, *, partitions: int | None = None) -> int:
         wanted = partitions or self._default

@@ -12,6 +12,7 @@ from migration.attendance import (
     Attendance,
     PostgresRegister,
 )
+from runtime.alertclass import WORKER_MISMATCH
 from runtime.alerts import Alert, Alerts
 from runtime.control_database import migrate_control
 from runtime.eventlog.memory import MemoryLog
@@ -113,3 +114,18 @@ async def test_one_of_this_machine_is_found_by_its_name(world: World) -> None:
     assert not await world.register.alive("mirror", "hos_.", ABSENT_SECONDS)
     await world.dies("mirror")
     assert not await world.register.alive("mirror", "host.", ABSENT_SECONDS)
+
+
+async def test_what_a_process_died_of_is_over_when_the_next_one_has_lived_for_a_while(
+    world: World,
+) -> None:
+    for name in ("sync_backfill", "relay"):
+        await world.alerts.ring(WORKER_MISMATCH, entity=name)
+    process = world.process("sync-backfill")
+    for name in ("mirror", "relay"):
+        await world.register.beat(name, "host")
+    for _ in range(WARMING_UP):
+        await process.step()
+    assert len(await world.open()) == 2
+    await process.step()
+    assert [alert.entity for alert in await world.alerts.page()] == ["relay"]

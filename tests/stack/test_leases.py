@@ -11,8 +11,11 @@ from catalog import assets
 from catalog.asset import Asset
 from catalog.column import Column
 from catalog.service import Service
-from migration.leases import BLOCK, LOW, Leases, PostgresNumbers
+from migration.leases import ALARM, BLOCK, LOW, Leases, PostgresNumbers
 from migration.store import Unavailable
+from runtime.alerts import Alerts
+from runtime.control_database import migrate_control
+from runtime.postgres import create_pool
 from sandbox.legacy.load import Legacy
 from tests.services_world import ServicesDatabase
 
@@ -45,6 +48,10 @@ class World:
     leases: Leases
     user: asyncpg.Connection
     old: asyncpg.Connection
+    alerts: Alerts
+
+    async def open(self) -> list[tuple[str, str, str, int]]:
+        return [(a.alert_class, a.entity, a.detail, a.count) for a in await self.alerts.page()]
 
     async def left(self) -> list[int]:
         return [await self.numbers.left(asset, column) for asset, column in MINTED]
@@ -62,14 +69,21 @@ class World:
 
 
 @pytest.fixture
-async def world(legacy: Legacy, own_services: ServicesDatabase) -> AsyncIterator[World]:
+async def world(
+    legacy: Legacy, own_services: ServicesDatabase, empty_dsn: str
+) -> AsyncIterator[World]:
+    await migrate_control(empty_dsn)
+    books = await create_pool(empty_dsn, name="test", size=1)
     user, old = [await asyncpg.connect(dsn) for dsn in (own_services.owner, legacy.owner)]
     async with (
         asyncpg.create_pool(legacy.control, min_size=1, max_size=1) as control,
         asyncpg.create_pool(own_services.apply, min_size=1, max_size=2) as apply,
     ):
         numbers = Crashing(control, dict.fromkeys(Service, apply))
-        yield World(numbers=numbers, leases=Leases(numbers), user=user, old=old)
+        alerts = Alerts(books)
+        leases = Leases(numbers, alerts)
+        yield World(numbers=numbers, leases=leases, user=user, old=old, alerts=alerts)
+    await books.close()
     for connection in (user, old):
         await connection.close()
 
@@ -109,3 +123,35 @@ async def test_a_crash_between_the_sides_is_a_gap(world: World) -> None:
 async def test_a_column_that_is_refused_holds_up_no_other(world: World) -> None:
     await world.old.execute("drop table public.partner_label_queue cascade")
     assert await world.leases.step() == 3
+
+
+async def test_somebody_hears_of_numbers_that_will_run_out_once_and_until_there_are_more(
+    world: World,
+) -> None:
+    await world.leases.step()
+    # Rows that were written with numbers of their own: one in each of the next blocks.
+    last = await world.legacy_mints()
+    await world.old.execute(
+        "alter table public.partner_label_queue disable trigger user;"
+        f" update public.partner_label_queue t set id = {last} + n.n * 500"
+        " from (select id, row_number() over (order by id desc) as n from public.partner_label_queue) n"
+        " where t.id = n.id"
+    )
+    await world.take(BLOCK - ALARM)
+    assert await world.leases.step() == 0
+    assert await world.open() == [], f"{ALARM} are left"
+    await world.take(1)
+    for _ in range(2):
+        assert await world.leases.step() == 0
+    assert await world.open() == [
+        ("numbers_low", "partner_label_queue", "sequence_behind", 1),
+    ]
+    await world.old.execute("select banyan.sync_sequences('partner_label_queue')")
+    assert await world.leases.step() == 1
+    assert await world.open() == []
+
+
+async def test_somebody_hears_of_a_legacy_that_gives_no_numbers(world: World) -> None:
+    await world.old.execute("drop table public.partner_label_queue cascade")
+    await world.leases.step()
+    assert await world.open() == [("numbers_low", "partner_label_queue", "not_leased", 1)]

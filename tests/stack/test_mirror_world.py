@@ -17,6 +17,7 @@ import pytest
 
 from catalog import assets
 from catalog.stage import Side
+from migration.app import NAMES
 from runtime.settings import inherited_environment
 from runtime.stack import Stack
 from sandbox.seed.people import CLINICIANS
@@ -315,6 +316,30 @@ def test_one_that_lives_on_this_machine_is_found(banyan: Banyan, tmp_path: Path)
     nowhere = {"CONTROL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
     with started(banyan, tmp_path, *alive, **nowhere) as (process, _):
         assert process.wait(timeout=20) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_that_counts_other_partitions_rings_and_ends(
+    name: str, banyan: Banyan, tmp_path: Path
+) -> None:
+    other = {"EVENT_LOG_PARTITIONS": "3"}
+    with started(banyan, tmp_path, "migration", name, **other) as (process, log):
+        assert process.wait(timeout=20) == 2
+        [said] = [line for line in log.read_text().splitlines() if not line.startswith("{")]
+        assert said.startswith(f"{name}: topic ")
+        assert said.endswith("set EVENT_LOG_PARTITIONS to 8")
+    alerts = banyan.json("alerts", "list", "--all")["items"]
+    [rung] = [one for one in alerts if one["entity"] == name.replace("-", "_")]
+    assert rung["alert_class"] == "worker_mismatch"
+
+
+def test_several_in_one_process_say_it_once(banyan: Banyan, tmp_path: Path) -> None:
+    command = ("cli.main", "worker", "relay", "relay", "mirror", "--run", str(banyan.run))
+    with started(banyan, tmp_path, *command, EVENT_LOG_PARTITIONS="3") as (process, log):
+        assert process.wait(timeout=20) == 3
+        assert "Traceback" not in log.read_text()
+        said = [line for line in log.read_text().splitlines() if not line.startswith("{")]
+        assert "set EVENT_LOG_PARTITIONS to 8" in "".join(said)
 
 
 def test_a_setting_that_is_missing_is_named(banyan: Banyan, tmp_path: Path) -> None:
