@@ -137,6 +137,14 @@ class MemoryLog:
                 return entries
             await self.changed(left)
 
+    async def read_back(
+        self, topic: str, partition: int, *, before: Position | None = None, limit: int = 100
+    ) -> list[Entry]:
+        held = self.topic(topic)
+        if not 0 <= partition < held.partitions:
+            raise ValueError(f"topic {topic} has no partition {partition}")
+        return held.in_front(partition, before, limit)
+
     async def changed(self, seconds: float) -> None:
         """Return at the next append, or after so many seconds."""
         waits = (

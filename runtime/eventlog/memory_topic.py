@@ -57,6 +57,14 @@ class MemoryTopic:
         first = len(held) - self.count_behind(partition, after)
         return held[first : None if limit is None else first + limit]
 
+    def in_front(self, partition: int, before: Position | None, limit: int) -> list[Entry]:
+        """What is there in front of a position, newest first."""
+        held = self.entries[partition]
+        end = len(held)
+        if before is not None:
+            end -= self.count_behind(partition, Position(before - 1))
+        return held[max(end - limit, 0) : end][::-1]
+
     def count_behind(self, partition: int, after: Position) -> int:
         return max(0, min(self.ends[partition] - after, len(self.entries[partition])))
 

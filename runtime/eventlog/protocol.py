@@ -150,6 +150,12 @@ class EventLog(Protocol):
         """Entries behind a position, without a group; waits for the first one. Raises PositionLost."""
         ...
 
+    async def read_back(
+        self, topic: str, partition: int, *, before: Position | None = None, limit: int = 100
+    ) -> list[Entry]:
+        """Entries in front of a position (None: the newest ones), newest first. What was trimmed meanwhile is not there."""
+        ...
+
     async def end(self, topic: str) -> list[Position]:
         """Per partition the newest entry's position: whoever has read until there has read all that was there."""
         ...

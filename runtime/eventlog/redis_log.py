@@ -194,6 +194,15 @@ class RedisLog:
                 return fetched.entries
             await self._server.wait(where, seconds=left)
 
+    async def read_back(
+        self, topic: str, partition: int, *, before: Position | None = None, limit: int = 100
+    ) -> list[Entry]:
+        if not 0 <= partition < await self._partitions(topic):
+            raise ValueError(f"topic {topic} has no partition {partition}")
+        if before == BEGINNING:
+            return []  # Redis refuses an interval that ends before its lowest id
+        return await self._server.fetch_back((topic, partition), before=before, limit=limit)
+
     async def _expect_no_gap(
         self, topic: str, partition: int, after: Position, entries: Sequence[Entry]
     ) -> None:

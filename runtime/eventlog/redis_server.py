@@ -93,6 +93,17 @@ class RedisServer:
             for index, (partition, _) in enumerate(wanted)
         ]
 
+    async def fetch_back(
+        self, partition: TopicPartition, *, before: Position | None, limit: int
+    ) -> list[Entry]:
+        """Entries in front of a position, newest first."""
+        newest = "+" if before is None else f"({id_of(before)}"
+        with asking():
+            found: Any = await self._redis.xrevrange(
+                self.stream(partition), max=newest, count=limit
+            )
+        return [entry_of(*partition, *one) for one in found]
+
     async def wait(
         self, wanted: Sequence[tuple[TopicPartition, Position]], *, seconds: float
     ) -> None:

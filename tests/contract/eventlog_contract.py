@@ -668,3 +668,30 @@ class EventLogContract:
             await log.read(TOPIC, partition, after=Position(places[-1].position + 1000))
         assert values(await log.read(TOPIC, partition, after=places[-1].position)) == [10]
         assert values(await log.read(TOPIC, partition)) == [10]
+
+    async def test_read_back_page_by_page_to_the_front(self, log: EventLog) -> None:
+        places = await log.append_many(messages(25, keys=1))
+        partition = places[0].partition
+        found: list[Entry] = []
+        before: Position | None = None
+        while page := await log.read_back(TOPIC, partition, before=before, limit=10):
+            found += page
+            before = page[-1].position
+        assert values(found) == list(reversed(range(25)))
+        assert await log.read_back(TOPIC, partition, before=BEGINNING) == []
+        behind_all = Position(places[-1].position + 1000)
+        [newest] = await log.read_back(TOPIC, partition, before=behind_all, limit=1)
+        assert newest == found[0]
+        assert await log.read_back(TOPIC, (partition + 1) % PARTITIONS) == []
+        with pytest.raises(ValueError, match="no partition"):
+            await log.read_back(TOPIC, PARTITIONS)
+        with pytest.raises(UnknownTopic):
+            await log.read_back("of.tomorrow", 0)
+
+    async def test_what_was_trimmed_is_not_read_back(self, log: EventLog, world: LogWorld) -> None:
+        places = await log.append_many(messages(4, keys=1))
+        await world.moment()
+        assert await log.trim(TOPIC, keep_seconds=0, ungrouped=True) == 4
+        kept = await log.append(TOPIC, b"key 0", b"4")
+        assert values(await log.read_back(TOPIC, kept.partition)) == [4]
+        assert await log.read_back(TOPIC, kept.partition, before=places[2].position) == []
