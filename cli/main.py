@@ -18,6 +18,7 @@ from cli import (
     revoke,
     sandbox_commands,
     token,
+    trace,
     worker,
 )
 from runtime.logs import configure
@@ -36,6 +37,7 @@ app.command("explain")(explain.explain)
 app.command("panic")(panic.panic)
 app.command("revoke")(revoke.revoke)
 app.command("revocations")(revoke.revocations)
+app.command("trace")(trace.trace)
 app.command("worker")(worker.worker)
 app.command("conformance")(conformance.conformance)
 app.add_typer(flags.app, name="flags")

@@ -9,7 +9,6 @@ import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -26,11 +25,28 @@ from catalog.service import Service
 from runtime.failpoint import read_failpoint
 from runtime.keyring import Keyring, read_keyring
 from runtime.objecturl import read_object_url
+from runtime.plaintext import plaintext
 from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
 SERVICES = tuple(service.value for service in Service)
 MIN_KEY_BYTES = 32
+_ADDRESSES = (
+    "legacy_database_url",
+    "legacy_control_database_url",
+    "legacy_rest_url",
+    "services_database_url",
+    "services_apply_database_url",
+    "services_control_database_url",
+    "control_database_url",
+    "redis_url",
+    "object_store_url",
+    "gateway_url",
+    "token_issuer",
+    "token_jwks_url",
+    "alert_webhook_url",
+)
+"""Settings that must not be plain in production."""
 
 
 class SettingsError(Exception):
@@ -349,67 +365,34 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _encrypted_in_production(self) -> "Settings":
         if self.profile == "production":
-            problems = [*self._plaintext()]
+            problems = list(plaintext(self._addresses()))
             if problems:
                 raise ValueError("plaintext in the production profile: " + ", ".join(problems))
         return self
 
-    def _plaintext(self) -> list[str]:
-        found = []
-        if self.redis_url and not self.redis_url.get_secret_value().startswith("rediss://"):
-            found.append("redis_url (use rediss://)")
-        for name in (
-            "legacy_database_url",
-            "legacy_control_database_url",
-            "services_database_url",
-            "services_apply_database_url",
-            "services_control_database_url",
-            "control_database_url",
-        ):
-            secret: SecretStr | None = getattr(self, name)
-            if secret is not None:
-                query = parse_qs(urlsplit(secret.get_secret_value()).query)
-                if query.get("sslmode") != ["verify-full"]:
-                    found.append(f"{name} (use sslmode=verify-full)")
-        objects = self.object_store_url
-        if objects and not read_object_url(objects.get_secret_value()).encrypted:
-            found.append("object_store_url (use an endpoint with https://)")
-        urls = {
-            "legacy_rest_url": self.legacy_rest_url,
-            "gateway_url": self.gateway_url,
-            "token_issuer": self.token_issuer,
-            "token_jwks_url": self.token_jwks_url,
-            "alert_webhook_url": self.alert_webhook_url
-            and self.alert_webhook_url.get_secret_value(),
-            **{f"service_urls[{name}]": url for name, url in self.service_urls.items()},
-        }
-        found += [
-            f"{name} (use https://)"
-            for name, url in urls.items()
-            if url and not url.startswith("https://")
-        ]
+    def _addresses(self) -> dict[str, str]:
+        """Every URL that is set, by its setting."""
+        found = {f"service_urls[{name}]": url for name, url in self.service_urls.items()}
+        for name in _ADDRESSES:
+            value = getattr(self, name)
+            if value:
+                found[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
         return found
 
     def service_database_url(self, service: str) -> str:
         """The DSN of one service: its own override, else the common one. Raises SettingsError without either."""
-        own = os.environ.get(f"SERVICES_DATABASE_URL_{service.upper()}")
-        if own:
-            return own
-        return self.need_secret("services_database_url")
+        return self._of_service("services_database_url", service)
 
     def service_apply_url(self, service: str) -> str:
         """The DSN of one service as banyan_apply, in the same way. Raises SettingsError."""
-        own = os.environ.get(f"SERVICES_APPLY_DATABASE_URL_{service.upper()}")
-        if own:
-            return own
-        return self.need_secret("services_apply_database_url")
+        return self._of_service("services_apply_database_url", service)
 
     def service_control_url(self, service: str) -> str:
         """The DSN of one service as banyan_control, in the same way. Raises SettingsError."""
-        own = os.environ.get(f"SERVICES_CONTROL_DATABASE_URL_{service.upper()}")
-        if own:
-            return own
-        return self.need_secret("services_control_database_url")
+        return self._of_service("services_control_database_url", service)
+
+    def _of_service(self, name: str, service: str) -> str:
+        return os.environ.get(f"{name.upper()}_{service.upper()}") or self.need_secret(name)
 
     def service_url(self, service: str) -> str:
         """The base URL of one service. Raises SettingsError."""
