@@ -16,7 +16,8 @@ from cli.outcome import fail, notes, out, refuse
 from runtime.auditanchor import AnchorFile
 from runtime.auditverify import Fault, Verdict, verify
 from runtime.postgres import POSTGRESQL
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 from runtime.stack import STACK_FILE, Stack
 
 app = typer.Typer(help="The audit chain.", no_args_is_help=True)

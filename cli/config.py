@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from cli.outcome import FAILED, fail, notes, out
-from runtime.settings import Settings, SettingsError, inherited_environment, load
+from runtime.settings import Settings, inherited_environment, load
+from runtime.settingserror import SettingsError
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 

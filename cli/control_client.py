@@ -7,7 +7,8 @@ import httpx
 import typer
 
 from cli.outcome import fail, refuse
-from runtime.settings import SettingsError, read_secret
+from runtime.settingserror import SettingsError
+from runtime.settingsources import read_secret
 from runtime.stack import STACK_FILE, Stack
 
 Url = Annotated[str | None, typer.Option(help="Control API; default: the running sandbox's.")]

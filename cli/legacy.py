@@ -11,7 +11,8 @@ import typer
 
 from cli.outcome import fail, out, refuse
 from migration.legacy import install
-from runtime.settings import SettingsError, read_secret
+from runtime.settingserror import SettingsError
+from runtime.settingsources import read_secret
 from runtime.stack import STACK_FILE, Stack
 
 T = TypeVar("T")

@@ -33,7 +33,8 @@ from runtime.eventlog.errors import EventLogError
 from runtime.eventlog.redis_log import RedisLog
 from runtime.postgres import POSTGRESQL, pool_for
 from runtime.serviceevent import topic_of
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 from runtime.stack import STACK_FILE, Stack
 
 T = TypeVar("T")

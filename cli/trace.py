@@ -20,7 +20,8 @@ from migration.trace.inquiry import Bounds, inquire
 from migration.trace.timeline import Line, Row, Timeline
 from migration.trace.verdict import State, Write, writes
 from runtime.postgres import POSTGRESQL
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 from runtime.stack import STACK_FILE, Stack
 
 _FORM = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)

@@ -12,7 +12,8 @@ from cli.outcome import refuse
 from migration.app import NAMES, run_worker
 from runtime.eventlog.errors import PartitionMismatch
 from runtime.logs import configure
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 from runtime.stack import STACK_FILE, Stack
 
 Name = StrEnum("Name", {name: name for name in NAMES})  # type: ignore[misc]

@@ -5,7 +5,8 @@ from typing import Any
 
 from runtime.compiled.form import NotCompiled, use
 from runtime.serve import arguments, serve
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 
 
 def main() -> int:

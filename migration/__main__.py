@@ -10,7 +10,8 @@ from runtime import failpoint
 from runtime.eventlog.errors import PartitionMismatch
 from runtime.flagstore import StoreUnavailable
 from runtime.logs import configure
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 
 
 def main() -> int:

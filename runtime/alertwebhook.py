@@ -6,7 +6,8 @@ NotDelivered   the receiver did not take it
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 from runtime.upstream.configured import client_context
 from runtime.upstream.errors import UpstreamError
 from runtime.upstream.upstream import Upstream

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from runtime.identity import Identity, Revoked, Verifier
 from runtime.jwks import LARGEST_SET, KeySet
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 from runtime.upstream.configured import client_context
 from runtime.upstream.errors import UpstreamError
 from runtime.upstream.upstream import Upstream

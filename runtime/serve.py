@@ -22,7 +22,8 @@ from runtime import failpoint, processes
 from runtime.groupfolder import fold
 from runtime.inherited import Inherited
 from runtime.logs import configure
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 
 log = structlog.get_logger("serve")
 

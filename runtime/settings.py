@@ -6,12 +6,18 @@ Nothing secret belongs in the YAML file: `load` refuses it there.
 """
 
 import os
-import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -26,11 +32,22 @@ from runtime.failpoint import read_failpoint
 from runtime.keyring import Keyring, read_keyring
 from runtime.objecturl import read_object_url
 from runtime.plaintext import plaintext
+from runtime.settingserror import SettingsError
+from runtime.settingsources import SecretFiles, ServiceUrls
 from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
 SERVICES = tuple(service.value for service in Service)
 MIN_KEY_BYTES = 32
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "field_keys": read_keyring,
+    "evidence_keys": read_keyring,
+    "audit_keys": read_keyring,
+    "object_store_url": read_object_url,
+    "vendor_keys": read_vendor_keys,
+    "failpoint": read_failpoint,
+}
+"""Each raises ValueError for a text that is not of its form."""
 _ADDRESSES = (
     "legacy_database_url",
     "legacy_control_database_url",
@@ -47,14 +64,6 @@ _ADDRESSES = (
     "alert_webhook_url",
 )
 """Settings that must not be plain in production."""
-
-
-class SettingsError(Exception):
-    """The configuration cannot be used. `problems` holds one sentence per setting, values never shown."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 class Settings(BaseSettings):
@@ -328,46 +337,23 @@ class Settings(BaseSettings):
             raise ValueError(f"needs at least {MIN_KEY_BYTES} bytes")
         return value
 
-    @field_validator("field_keys", "evidence_keys", "audit_keys")
+    @field_validator(*_READERS)
     @classmethod
-    def _keyring(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            read_keyring(value.get_secret_value())
-        return value
-
-    @field_validator("object_store_url")
-    @classmethod
-    def _object_store(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            read_object_url(value.get_secret_value())
-        return value
-
-    @field_validator("vendor_keys")
-    @classmethod
-    def _vendor_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            read_vendor_keys(value.get_secret_value())
-        return value
-
-    @field_validator("failpoint")
-    @classmethod
-    def _known_failpoint(cls, value: str | None) -> str | None:
-        if value is not None:
-            read_failpoint(value)
+    def _readable(cls, value: SecretStr | str | None, info: ValidationInfo) -> Any:
+        if value is not None and info.field_name is not None:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            _READERS[info.field_name](text)
         return value
 
     @model_validator(mode="after")
-    def _no_failpoint_in_production(self) -> "Settings":
-        if self.profile == "production" and self.failpoint is not None:
+    def _fit_for_production(self) -> "Settings":
+        if self.profile != "production":
+            return self
+        if self.failpoint is not None:
             raise ValueError("failpoint is for tests, and this is the production profile")
-        return self
-
-    @model_validator(mode="after")
-    def _encrypted_in_production(self) -> "Settings":
-        if self.profile == "production":
-            problems = list(plaintext(self._addresses()))
-            if problems:
-                raise ValueError("plaintext in the production profile: " + ", ".join(problems))
+        problems = list(plaintext(self._addresses()))
+        if problems:
+            raise ValueError("plaintext in the production profile: " + ", ".join(problems))
         return self
 
     def _addresses(self) -> dict[str, str]:
@@ -437,58 +423,14 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            _ServiceUrls(settings_cls),
-            _SecretFiles(settings_cls),
+            ServiceUrls(settings_cls, os.environ, SERVICES),
+            SecretFiles(settings_cls, os.environ),
             YamlConfigSettingsSource(settings_cls, yaml_file=_config_file()),
         )
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """`NAME_FILE=/path`: the value of NAME is that file's content without the last newline."""
-
-    @override
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        return (read_secret(Path(path)) if path else None), field_name, False
-
-    @override
-    def __call__(self) -> dict[str, Any]:
-        found = {}
-        for name, field in self.settings_cls.model_fields.items():
-            value, _, _ = self.get_field_value(field, name)
-            if value is not None:
-                found[name] = value
-        return found
-
-
-class _ServiceUrls(PydanticBaseSettingsSource):
-    """`SERVICE_URL_<SERVICE>=...`, for platforms where a JSON object in a variable is a nuisance."""
-
-    @override
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    @override
-    def __call__(self) -> dict[str, Any]:
-        urls = {name: os.environ.get(f"SERVICE_URL_{name.upper()}") for name in SERVICES}
-        found = {name: url for name, url in urls.items() if url}
-        return {"service_urls": found} if found else {}
-
-
 def _config_file() -> Path:
     return Path(os.environ.get("BANYAN_CONFIG", CONFIG_FILE))
-
-
-def read_secret(path: Path) -> str:
-    """Content of a secret file without its last newline. Raises SettingsError if others could read it, too."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError([f"{path} cannot be read ({error.strerror})"]) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError([f"{path} is open to group or others: chmod 600 {path}"])
-    return text.removesuffix("\n")
 
 
 def secret_names() -> frozenset[str]:

@@ -19,8 +19,8 @@ import structlog
 
 from runtime import logs
 from runtime.lockfile import hold
-from runtime.settings import SettingsError
 from runtime.settings import load as load_settings
+from runtime.settingserror import SettingsError
 from runtime.stack import STACK_FILE
 from sandbox import steps
 from sandbox.children import ChildDied, ChildSilent

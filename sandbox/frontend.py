@@ -24,7 +24,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.logs import configure
-from runtime.settings import Settings, SettingsError, load
+from runtime.settings import Settings, load
+from runtime.settingserror import SettingsError
 from sandbox.ports import LOOPBACK
 
 PAGE = Path(__file__).parents[1] / "examples" / "frontend"

@@ -21,7 +21,8 @@ from migration.app import NAMES as WORKERS
 from migration.copy import TableCopy, copy_all
 from migration.legacy.install import prepare
 from runtime.keyring import KEY_BYTES
-from runtime.settings import Settings, SettingsError, inherited_environment
+from runtime.settings import Settings, inherited_environment
+from runtime.settingserror import SettingsError
 from runtime.stack import Process, SampleUser, Stack
 from sandbox import health, ports
 from sandbox.children import Command

@@ -15,7 +15,8 @@ import structlog
 from catalog.service import Service
 from runtime import postgres
 from runtime.logs import configure
-from runtime.settings import SettingsError, load
+from runtime.settings import load
+from runtime.settingserror import SettingsError
 
 log = structlog.get_logger("migrate")
 

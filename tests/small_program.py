@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl
 
 from gateway.metrics import Metrics
 from runtime.serve import arguments, serve
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 
 
 class SmallProgram:

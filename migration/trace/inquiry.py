@@ -19,7 +19,8 @@ from migration.trace.events import LOG, read_events
 from migration.trace.sides import read_named, read_side
 from migration.trace.timeline import CONTROL, LEGACY, Findings, Row, Timeline, timeline
 from runtime.eventlog.redis_log import RedisLog
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)

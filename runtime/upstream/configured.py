@@ -3,7 +3,8 @@
 import ssl
 from pathlib import Path
 
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 from runtime.upstream.upstream import Upstream
 
 

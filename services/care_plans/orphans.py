@@ -17,7 +17,8 @@ import asyncpg
 from catalog.service import Service
 from runtime.objectstore import ObjectStore, Stored, StoreDown, open_store
 from runtime.postgres import POSTGRESQL
-from runtime.settings import SettingsError, load
+from runtime.settings import load
+from runtime.settingserror import SettingsError
 from services.care_plans.objects import BUCKET, stored_name
 from services.transaction import system_author
 

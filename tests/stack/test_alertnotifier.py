@@ -16,7 +16,8 @@ from runtime.alertwebhook import HttpWebhook, NotDelivered
 from runtime.control_database import migrate_control
 from runtime.flagstore import StoreUnavailable
 from runtime.postgres import create_pool
-from runtime.settings import SettingsError, load
+from runtime.settings import load
+from runtime.settingserror import SettingsError
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack

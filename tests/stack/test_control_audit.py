@@ -7,6 +7,7 @@ from gateway.control import create_app
 from runtime import settings
 from runtime.auditanchor import AnchorFile
 from runtime.auditverify import verify
+from runtime.settingserror import SettingsError
 from tests.fakes.keys import keyring
 from tests.stack.test_control_api import APPROVE, PATIENT, Api, Verifier, running
 from tests.until import until_async
@@ -120,5 +121,5 @@ async def test_the_process_anchors_its_chain(api: Api, tmp_path) -> None:
 
 def test_without_keys_it_does_not_start(empty_dsn, redis_url) -> None:
     found = settings.load(profile="sandbox", control_database_url=empty_dsn, redis_url=redis_url)
-    with pytest.raises(settings.SettingsError, match="AUDIT_KEYS is not set"):
+    with pytest.raises(SettingsError, match="AUDIT_KEYS is not set"):
         create_app(found, verifier=Verifier())

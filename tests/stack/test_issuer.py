@@ -11,7 +11,7 @@ from benchmarks.token_issuer import TokenIssuer
 from runtime import settings
 from runtime.issuer import KeysNotServed, issuer_identities, issuer_keys, issuer_upstream
 from runtime.jwks import KeySet, KeysUnavailable
-from runtime.settings import SettingsError
+from runtime.settingserror import SettingsError
 
 pytestmark = pytest.mark.stack
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.settings import SettingsError
+from runtime.settingserror import SettingsError
 from runtime.upstream.configured import client_context
 from runtime.upstream.errors import UpstreamUnreachable
 from runtime.upstream.upstream import Upstream

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.failpoint import Action, Failpoint, FailpointReached, arm, reach, read_failpoint
-from runtime.settings import SettingsError, load
+from runtime.settings import load
+from runtime.settingserror import SettingsError
 
 pytestmark = pytest.mark.unit
 

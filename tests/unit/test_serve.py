@@ -10,7 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runtime.serve import arguments, require_httptools, serve, settle_memory
-from runtime.settings import SettingsError
+from runtime.settingserror import SettingsError
 
 pytestmark = pytest.mark.unit
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime.settings import Settings, SettingsError, load, read_secret, secret_names
+from runtime.settings import Settings, load, secret_names
+from runtime.settingserror import SettingsError
+from runtime.settingsources import read_secret
 from tests.fakes.keys import key_setting
 
 pytestmark = pytest.mark.unit

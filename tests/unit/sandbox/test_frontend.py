@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
+from runtime.settingserror import SettingsError
 from sandbox.frontend import PAGE, content_security_policy, create_app
 
 pytestmark = pytest.mark.unit
