@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from benchmarks.world import sandbox
 from benchmarks.writes.caller import Ask, Caller, client
 from benchmarks.writes.edge_world import lease
 from benchmarks.writes.kinds import KINDS, Kind, Parents
+from benchmarks.writes.ramp import Ramp
 from benchmarks.writes.working import numbers
 from catalog import assets
 from catalog.stage import Stage
@@ -49,7 +50,8 @@ async def run(size: Size) -> AsyncIterator[Claim]:
         await lease(stack)
         async with client(200) as opened:
             edge = Caller(opened, stack.tokens, stack.urls["gateway"])
-            flips = _Flips(stack, Path(name) / "run" / "stack.json", edge, opened)
+            ramp = Ramp(stack, opened, [stack.urls["gateway"]])
+            flips = _Flips(Path(name) / "run" / "stack.json", edge, ramp)
             yield await flips.measure(triples=size.of(10_000, 300))
 
 
@@ -74,11 +76,10 @@ class _Seen:
 
 
 class _Flips:
-    def __init__(self, stack: Stack, file: Path, edge: Caller, opened: httpx.AsyncClient) -> None:
-        self._stack = stack
+    def __init__(self, file: Path, edge: Caller, ramp: Ramp) -> None:
         self._file = file
         self._edge = edge
-        self._client = opened
+        self._ramp = ramp
         self._chance = random.Random(SEED)
         self._numbers = numbers()
         self._seen = _Seen()
@@ -87,7 +88,7 @@ class _Flips:
 
     async def measure(self, *, triples: int) -> Claim:
         seen = self._seen
-        await self._flip(_NOT_LEGACY)
+        await self._ramp.everybody(_NOT_LEGACY)
         parents = {user: await self._parents(user) for users in _USERS.values() for user in users}
         stage = _NOT_LEGACY
         while seen.triples < triples:
@@ -104,7 +105,7 @@ class _Flips:
                 )
                 behind = asyncio.get_running_loop().call_later(delay, go_on)
                 stage = _LIVE if stage is _NOT_LEGACY else _NOT_LEGACY
-                await self._flip(stage)
+                await self._ramp.everybody(stage)
                 await asyncio.gather(*(self._read(one) for one in written if one is not None))
                 behind.cancel()
         return self._claim()
@@ -224,37 +225,6 @@ class _Flips:
             )
             order = said.response.json()["id"]
         return Parents(submission=submission, own_submission=own, order=order)
-
-    async def _flip(self, stage: Stage) -> None:
-        """Everybody, of every entity; returns when the gateway decides by it."""
-        scopes = [flag.removesuffix(".stage") for flag in await self._stages()]
-        ramps: list[Mapping[str, object]] = [
-            {"stage": _LIVE, "percent": 100 if stage is _LIVE else 0}
-        ]
-        if stage is not _LIVE:
-            ramps.append({"stage": stage, "percent": 100})
-        for ramp in ramps:
-            await asyncio.gather(*(self._ramp(scope, ramp) for scope in scopes))
-        while set((await self._stages()).values()) != {str(stage)}:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.005)
-
-    async def _ramp(self, scope: str, ramp: Mapping[str, object]) -> None:
-        url = f"{self._stack.urls['control']}/flags/{scope}/ramp"
-        headers = {"authorization": f"Bearer {self._stack.operators['operator']}"}
-        while True:
-            response = await self._client.post(url, json=ramp, headers=headers)
-            if response.status_code not in (409, 412):
-                break
-            await asyncio.sleep(self._chance.uniform(0, 0.02))  # another flag was changed at once
-        response.raise_for_status()
-
-    async def _stages(self) -> Mapping[str, str]:
-        """By flag, as the gateway sees one of the users."""
-        headers = {"authorization": f"Bearer {self._stack.tokens['clinician']}"}
-        url = f"{self._stack.urls['gateway']}/ofrep/v1/evaluate/flags"
-        response = await self._client.post(url, json={"context": {}}, headers=headers)
-        response.raise_for_status()
-        return {flag["key"]: str(flag["value"]) for flag in response.json()["flags"]}
 
 
 def _sortable(kind: Kind) -> str:

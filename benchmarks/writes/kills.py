@@ -15,13 +15,14 @@ import asyncpg
 
 from benchmarks.claim import Claim
 from benchmarks.size import Size
-from benchmarks.world import GatewayProcess, everybody_at, gateway, sandbox
+from benchmarks.world import GatewayProcess, gateway, sandbox
 from benchmarks.writes.caller import Caller, client
 from benchmarks.writes.edge_world import STAGES
 from benchmarks.writes.equality import unequal
 from benchmarks.writes.killing import Killing
 from benchmarks.writes.kinds import KINDS
 from benchmarks.writes.parents import parents_of
+from benchmarks.writes.ramp import USERS, Ramp, half_and_half
 from benchmarks.writes.wire import Wire
 from benchmarks.writes.working import Told, Working, numbers
 from catalog import assets
@@ -36,7 +37,6 @@ TOPIC = "writes"
 SEED = 6
 _SHARE = 0.05
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
-_SANDBOXS_REDIS = 0
 _CLIENTS = 4
 """Of each side."""
 _BETWEEN_SECONDS = (1.5, 3.0)
@@ -63,7 +63,7 @@ class _World:
     file: Path
     """Of the stack as it is now."""
     gateways: Mapping[Side, GatewayProcess]
-    """By the side that takes the writes of their users."""
+    """By the side that takes the writes of the users who call them; they would take anybody's."""
     edges: Mapping[Side, Caller]
     wires: tuple[Wire, ...]
 
@@ -84,17 +84,12 @@ async def _world(stack: Stack, folder: Path) -> AsyncIterator[_World]:
         here = stack.model_copy(update={"environment": {**stack.environment, **changed}})
         opened = await running.enter_async_context(client(4 * _CLIENTS))
         gateways = {}
-        for side, stage in STAGES.items():
-            one = gateway(
-                here,
-                folder,
-                name=f"kills-{side}",
-                flags=everybody_at(stage),
-                redis_number=_SANDBOXS_REDIS,
-            )
+        for side in Side:
+            one = gateway(here, folder, name=f"kills-{side}")
             # It asks upstreams by way of this very loop.
             gateways[side] = await asyncio.to_thread(one.__enter__)
             running.push_async_callback(asyncio.to_thread, one.__exit__, None, None, None)
+        await half_and_half(Ramp(stack, opened, [one.url for one in gateways.values()]))
         yield _World(
             stack=stack,
             file=folder / "run" / "stack.json",
@@ -113,6 +108,8 @@ class _Found:
     lost: int = 0
     doubled: int = 0
     other_id: int = 0
+    astray: int = 0
+    """Rows whose last version was not written where their user's stage says."""
     repeated: int = 0
     examples: list[str] = field(default_factory=list)
     converged_seconds: float = 0.0
@@ -129,9 +126,11 @@ async def _measure(world: _World, *, writes: int, kills: int) -> _Found:
     started = time.monotonic()
     clients = []
     for side, edge in world.edges.items():
-        parents = await parents_of(edge)
+        users = USERS[STAGES[side]]
+        parents = await parents_of(edge, users)
         for _ in range(_CLIENTS):
-            working = Working(edge, parents, found.told, shared, random.Random(chance.random()))
+            own = random.Random(chance.random())
+            working = Working(edge, side, users, parents, found.told, shared, own)
             clients.append(spawn(working.run(enough), name=f"client of {side}"))
     killing = Killing(world.file, list(world.gateways.values()), chance)
     while found.told.acknowledged < writes or killing.killed.total() < kills:
@@ -233,6 +232,7 @@ async def _judge(stack: Stack, found: _Found) -> None:
                     continue
                 # Each attempt of a write bears an id of its own: the write's, and a number.
                 request = row["correlation_id"].rpartition(".")[0]
+                found.astray += row["origin"] != told.side
                 found.other_id += request != told.correlation_id
                 if assets()[kind.entity].kind is AssetKind.VERSIONED:
                     found.repeated += row["row_version"] != told.writes
@@ -245,12 +245,12 @@ async def _judge(stack: Stack, found: _Found) -> None:
 
 def _claims(found: _Found) -> list[Claim]:
     told = found.told
-    clear = not told.unanswered and not told.odd
+    clear = not (told.unanswered or told.odd or found.astray)
     how = (
         f"{told.acknowledged} writes acknowledged over {len(KINDS)} entities by {2 * _CLIENTS} clients in {found.seconds:.0f} s, half of them to"
         f" legacy; {told.sent} requests; {found.broken} of {found.exchanges} exchanges with an upstream broken; {found.killed.total()} kills"
         f" ({', '.join(f'{name} {n}' for name, n in sorted(found.killed.items()))}; PostgreSQL by its immediate stop, {found.synced});"
-        f" {len(told.unanswered)} writes unanswered, {len(told.odd)} odd answers{_first(told.odd)}{_first(found.examples)}"
+        f" {len(told.unanswered)} writes unanswered, {found.astray} rows written at the wrong side, {len(told.odd)} odd answers{_first(told.odd)}{_first(found.examples)}"
     )
 
     def claim(

@@ -31,7 +31,7 @@ class Parents:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """`create` gets a number and makes the body of a POST whose row bears the mark of that number; `change` that of a PATCH.
+    """`user` is a role; `create` gets a number and makes the body of a POST whose row bears the mark of that number; `change` that of a PATCH.
 
     `mark`: the column that bears it, or a member of a JSON column; `known_by`: the column by which rows of ours are told, where
     the mark is a number.
@@ -59,13 +59,13 @@ class Kind:
         return str(value)
 
     def found_sql(self, side: Side) -> str:
-        """mark, correlation_id, row_version of every row of ours on this side."""
+        """mark, correlation_id, row_version and origin of every row of ours on this side."""
         at = place(assets()[self.entity], side)
         name = self._name(self.mark[0], side)
         mark = f"t.{name} ->> '{self.mark[1]}'" if len(self.mark) > 1 else f"t.{name}::text"
         known = f"t.{self._name(self.known_by, side)}" if self.known_by else mark
         return (
-            f"select {mark} as mark, t.correlation_id, t.row_version from {at.table} t"
+            f"select {mark} as mark, t.correlation_id, t.row_version, t.origin from {at.table} t"
             f" where {known} like '{PREFIX}%'"
         )
 

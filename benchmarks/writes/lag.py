@@ -13,11 +13,12 @@ import asyncpg
 
 from benchmarks.claim import Claim
 from benchmarks.size import Size
-from benchmarks.world import everybody_at, gateway, sandbox
+from benchmarks.world import gateway, sandbox
 from benchmarks.writes.caller import Caller, client
 from benchmarks.writes.edge_world import STAGES, lease
 from benchmarks.writes.kinds import KINDS, PREFIX
 from benchmarks.writes.parents import parents_of
+from benchmarks.writes.ramp import USERS, Ramp, half_and_half
 from benchmarks.writes.working import Told, Working, numbers
 from catalog import assets
 from catalog.stage import Side
@@ -27,7 +28,6 @@ from runtime.tasks import spawn
 
 TOPIC = "writes"
 SEED = 8
-_SANDBOXS_REDIS = 0
 _MOST_SECONDS = 1.0
 _ARRIVED_WITHIN_SECONDS = 60.0
 _DATABASES = {Side.LEGACY: "legacy", Side.SERVICE: "services"}
@@ -42,18 +42,11 @@ async def run(size: Size) -> AsyncIterator[Claim]:
     ):
         await lease(stack)
         urls = {
-            side: running.enter_context(
-                gateway(
-                    stack,
-                    Path(name),
-                    name=f"lag-{side}",
-                    flags=everybody_at(stage),
-                    redis_number=_SANDBOXS_REDIS,
-                )
-            ).url
-            for side, stage in STAGES.items()
+            side: running.enter_context(gateway(stack, Path(name), name=f"lag-{side}")).url
+            for side in Side
         }
         async with client(200) as opened:
+            await half_and_half(Ramp(stack, opened, list(urls.values())))
             edges = {side: Caller(opened, stack.tokens, url) for side, url in urls.items()}
             yield await _measure(stack, edges, per_second=size.of(200, 40), seconds=size.of(60, 5))
 
@@ -62,10 +55,11 @@ async def _measure(
     stack: Stack, edges: Mapping[Side, Caller], *, per_second: int, seconds: int
 ) -> Claim:
     told, shared, chance = Told(), numbers(), random.Random(SEED)
-    clients = {
-        side: Working(edge, await parents_of(edge), told, shared, chance)
-        for side, edge in edges.items()
-    }
+    clients = {}
+    for side, edge in edges.items():
+        users = USERS[STAGES[side]]
+        parents = await parents_of(edge, users)
+        clients[side] = Working(edge, side, users, parents, told, shared, chance)
     loop = asyncio.get_running_loop()
     began = loop.time()
     under_way = []

@@ -10,6 +10,7 @@ import httpx
 
 from benchmarks.writes.caller import Ask, Caller, Unanswered
 from benchmarks.writes.kinds import KINDS, Kind, Parents
+from catalog.stage import Side
 
 _PATIENCE_SECONDS = 120.0
 _MOST_ROWS = 12
@@ -21,6 +22,7 @@ class Row:
     """`mark` and `correlation_id` are those of the last write that was acknowledged, of which there were `writes`."""
 
     kind: Kind
+    side: Side
     path: str
     etag: str
     mark: str
@@ -46,17 +48,21 @@ class Told:
 
 
 class Working:
-    """One client: all of its rows are its own. `numbers` are shared by all, so that no two marks are alike."""
+    """One client of one side, as these users by role: all of its rows are its own. `numbers` are shared by all, so that no two marks are alike."""
 
     def __init__(
         self,
         edge: Caller,
+        side: Side,
+        users: Mapping[str, str],
         parents: Parents,
         told: Told,
         numbers: "count[int]",
         chance: random.Random,
     ) -> None:
         self._edge = edge
+        self._side = side
+        self._users = users
         self._parents = parents
         self._told = told
         self._numbers = numbers
@@ -92,13 +98,19 @@ class Working:
     async def _create(self, kind: Kind) -> None:
         number = next(self._numbers)
         path = kind.path.format(order=self._parents.order)
-        ask = Ask(method="POST", path=path, user=kind.user, body=kind.create(number, self._parents))
+        ask = Ask(
+            method="POST",
+            path=path,
+            user=self._users[kind.user],
+            body=kind.create(number, self._parents),
+        )
         response = await self._answered(kind, ask, ok=(201,))
         if response is None:
             return
         where = response.headers.get("location", "").removeprefix("/v2")
         row = Row(
             kind=kind,
+            side=self._side,
             path=where,
             etag=response.headers.get("etag", ""),
             mark=kind.marked(number),
@@ -110,13 +122,19 @@ class Working:
 
     async def _changed(self, row: Row, body: Mapping[str, object], mark: str) -> bool:
         """Whether the row now stands as it was written."""
-        ask = Ask(method="PATCH", path=row.path, user=row.kind.user, body=body, if_match=row.etag)
+        ask = Ask(
+            method="PATCH",
+            path=row.path,
+            user=self._users[row.kind.user],
+            body=body,
+            if_match=row.etag,
+        )
         response = await self._answered(row.kind, ask, ok=(200, 412))
         if response is not None and response.status_code == 412:
             # An attempt whose answer was lost has changed the version: the row tells.
             response = await self._answered(
                 row.kind,
-                Ask(method="GET", path=row.path, user=row.kind.user),
+                Ask(method="GET", path=row.path, user=self._users[row.kind.user]),
                 ok=(200,),
                 writes=True,
             )
@@ -132,7 +150,7 @@ class Working:
         return True
 
     async def _remove(self, row: Row) -> None:
-        ask = Ask(method="DELETE", path=row.path, user=row.kind.user)
+        ask = Ask(method="DELETE", path=row.path, user=self._users[row.kind.user])
         if await self._answered(row.kind, ask, ok=(204, 404)) is None:
             self._told.rows.remove(row)
         else:
@@ -140,7 +158,9 @@ class Working:
 
     async def _look(self, row: Row) -> None:
         try:
-            response = await self._edge.send(Ask(method="GET", path=row.path, user=row.kind.user))
+            response = await self._edge.send(
+                Ask(method="GET", path=row.path, user=self._users[row.kind.user])
+            )
         except httpx.TransportError:
             return
         if response.status_code >= 500:
