@@ -7,20 +7,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import redis
 
+from catalog.service import Service
 from catalog.stage import Stage
 from runtime.flagset import EntityState, FlagSet, first_flag_set, write_flag_set
+from runtime.flagsnapshot import write_snapshot
+from runtime.flagstore import PLACE
+from runtime.published import read_mark
 from runtime.settings import inherited_environment
 from runtime.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 _READY_SECONDS = 30.0
+_NEWEST = 1_000_000_000
+"""A version of the flags that no sandbox comes to."""
 
 
 class WorldFailed(Exception):
@@ -50,10 +57,12 @@ def everybody_at(stage: Stage, *, backfilled: bool = False) -> FlagSet:
     return replace(first, states=dict.fromkeys(first.states, state))
 
 
-class GatewayProcess:
-    """One process of the data plane, started beside the sandbox's own; it may be killed and started again, on its port."""
+class ServedProcess:
+    """One process of the product, started beside the sandbox's own; it may be killed and started again, on its port."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        """It is called as `python -m <arguments> --port N`."""
+        self._arguments = arguments
         self._environment = environment
         self._log = log
         self._port = _free_port()
@@ -67,16 +76,17 @@ class GatewayProcess:
     def process(self) -> "subprocess.Popen[bytes]":
         """The one that was started last."""
         if self._process is None:
-            raise WorldFailed("the gateway was not started")
+            raise WorldFailed(f"{self._name} was not started")
         return self._process
 
-    def start(self) -> None:
-        """Returns at once."""
+    def start(self, *, failpoint: str = "") -> None:
+        """Returns at once. `failpoint`: where it dies (runtime/failpoint.py)."""
+        armed = {"FAILPOINT": failpoint} if failpoint else {}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "--port", str(self._port)],
+                [sys.executable, "-m", *self._arguments, "--port", str(self._port)],
                 cwd=ROOT,
-                env=self._environment,
+                env={**self._environment, **armed},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -91,7 +101,7 @@ class GatewayProcess:
                         return
                 except httpx.TransportError:
                     time.sleep(0.05)
-        raise WorldFailed(f"the gateway did not become ready; see {self._log}")
+        raise WorldFailed(f"{self._name} did not become ready; see {self._log}")
 
     def kill(self) -> None:
         """SIGKILL; returns when it is gone."""
@@ -102,6 +112,37 @@ class GatewayProcess:
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGTERM)
             self.process.wait(timeout=20)
+
+    @property
+    def _name(self) -> str:
+        return " ".join(self._arguments)
+
+
+class GatewayProcess(ServedProcess):
+    """Of the data plane."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        super().__init__(("gateway",), environment, log)
+
+
+class ServiceProcess(ServedProcess):
+    """Of one service, over the sandbox's database."""
+
+    def __init__(self, service: Service, environment: Mapping[str, str], log: Path) -> None:
+        super().__init__(("services", service.value), environment, log)
+
+
+@contextmanager
+def service(stack: Stack, folder: Path, which: Service) -> Iterator[ServiceProcess]:
+    """A service in the sandbox's world, beside the sandbox's own."""
+    environment = {**inherited_environment(), **stack.environment}
+    found = ServiceProcess(which, environment, folder / f"{which}.log")
+    found.start()
+    try:
+        found.wait()
+        yield found
+    finally:
+        found.stop()
 
 
 @contextmanager
@@ -124,7 +165,12 @@ def gateway(
         if redis_number is not None:
             environment["REDIS_URL"] = f"{stack.redis.rpartition('/')[0]}/{redis_number}"
         environment["FLAGS_FILE"] = str(folder / f"{name}.flags.json")
-        Path(environment["FLAGS_FILE"]).write_text(json.dumps(write_flag_set(flags)))
+        document = write_flag_set(flags)
+        Path(environment["FLAGS_FILE"]).write_text(json.dumps(document))
+        if redis_number is not None and environment["REDIS_URL"] == stack.redis:
+            # There lie the sandbox's flags as well: they must be older than these.
+            wire = write_snapshot(document, version=_NEWEST, store=_flag_store(stack))
+            Path(environment["FLAGS_SNAPSHOT_FILE"]).write_bytes(wire)
     found = GatewayProcess(environment, folder / f"{name}.log")
     found.start()
     try:
@@ -132,6 +178,15 @@ def gateway(
         yield found
     finally:
         found.stop()
+
+
+def _flag_store(stack: Stack) -> str:
+    """Who counts the versions of the sandbox's flags."""
+    with redis.Redis.from_url(stack.redis) as client:
+        mark = read_mark(client.get(PLACE.version_key))
+    if mark is None:
+        raise WorldFailed("the sandbox has published no flags")
+    return mark[0]
 
 
 def _free_port() -> int:

@@ -202,6 +202,7 @@ class Writing:
             self._close(intent, outcome, key)
             self._count(asked.resource.entity, plan.authority.value, outcome.value)
             await self._let_go(asked, held, outcome)
+        reach("W4")
         return _kept_response(answer)
 
     async def _announce(

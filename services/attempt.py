@@ -17,6 +17,7 @@ from routes.refused import (
     Refused,
 )
 from routes.resource import Resource
+from runtime.failpoint import reach
 from runtime.repeats import Repeatable
 from services.deps import Deps
 from services.errors import Busy
@@ -52,13 +53,16 @@ async def run(attempt: Attempt, work: Work, deps: Deps) -> Answer:
     """The answer of `work`, or of the first request with this key. Raises Refused, Busy, OutcomeUnknown."""
     for _ in range(_ATTEMPTS):
         try:
-            return await _once(attempt, work, deps)
+            answer = await _once(attempt, work, deps)
         except _AGAIN:
             continue
+        reach("W3")
+        return answer
     raise Busy
 
 
 async def _once(attempt: Attempt, work: Work, deps: Deps) -> Answer:
+    reach("W1")
     async with writing(
         deps.pool,
         deps.service,
@@ -79,6 +83,7 @@ async def _once(attempt: Attempt, work: Work, deps: Deps) -> Answer:
             answer = problem(refused, attempt.correlation_id)
         if attempt.repeat is not None:
             await deps.idempotency.remember(transaction, attempt.repeat, answer)
+        reach("W2")
         return answer
 
 

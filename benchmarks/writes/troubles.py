@@ -41,7 +41,7 @@ async def troubles(world: EdgeWorld) -> Claim:
     """Each begins, a write meets it, it ends; the write is repeated with its key, and there is one row of it."""
     wrong: list[str] = []
     for trouble in TROUBLES:
-        wrong += [f"{trouble.name}: {what}" for what in await _met(world, trouble)]
+        wrong += [f"{trouble.name}: {what}" for what in await met(world, trouble)]
     return Claim(
         topic=TOPIC,
         claim=f"troubles of a write to {world.side} without their clear answer, or whose repeat does not end in one row",
@@ -57,7 +57,8 @@ async def troubles(world: EdgeWorld) -> Claim:
     )
 
 
-async def _met(world: EdgeWorld, trouble: Trouble) -> list[str]:
+async def met(world: EdgeWorld, trouble: Trouble) -> list[str]:
+    """What was not as it should be when a write met it, and when it was repeated behind it."""
     name = str(uuid4())
     ask = world.order(name)
     wrong = []
