@@ -155,7 +155,7 @@ def gateway(
     redis_number: int | None = None,
 ) -> Iterator[GatewayProcess]:
     """A gateway in the sandbox's world, with its flags. With `flags` it has these for good and hears of no others; it takes writes
-    then only with a Redis database for its event log, by number: one of its own, since a database that holds flags gives it those.
+    then only with a Redis database for its event log, by number: one of its own, or the sandbox's, whose movers follow it then.
     """
     environment = {**inherited_environment(), **stack.environment}
     environment["FLAGS_SNAPSHOT_FILE"] = str(folder / f"{name}.snapshot.json")

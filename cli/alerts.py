@@ -1,4 +1,4 @@
-"""`banyan alerts list|ack`: what has to be looked at, and who is on it."""
+"""`banyan alerts list|ack|resolve`: what has to be looked at, who is on it, and what only a person can say is over."""
 
 import json
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.control_client import Json, RunFolder, TokenFile, Url, ask
+from cli.control_client import Json, Reason, RunFolder, TokenFile, Url, ask
 from cli.outcome import out
 from runtime.stack import STACK_FILE
 
@@ -75,3 +75,23 @@ def ack(
         markup=False,
     )
     out.print(f"What to do: {alert['runbook']}", markup=False)
+
+
+@app.command()
+def resolve(
+    number: Annotated[int, typer.Argument(help="As `banyan alerts list` shows it.")],
+    reason: Reason = "",
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+    run: RunFolder = STACK_FILE.parent,
+) -> None:
+    """Say that it is over, where only a person can: a conflict, a secret key that was refused."""
+    path = f"/alerts/{number}/resolve"
+    body = {"reason": reason}
+    answer = ask("POST", path, url=url, token_file=token_file, run=run, body=body)
+    if as_json:
+        out.print_json(json.dumps(answer))
+        return
+    alert = answer["alert"]
+    out.print(f"{alert['alert_class']} (number {alert['id']}) is over.", markup=False)

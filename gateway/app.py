@@ -4,6 +4,8 @@ import time
 
 from catalog.service import Service
 from gateway.alarm import Alarm
+from gateway.bellfeed import BellFeed
+from gateway.credentials import SERVICE_KEY
 from gateway.deps import Deps
 from gateway.legacy_side import LEGACY, LegacySide
 from gateway.limits import BURST_SECONDS, Limits
@@ -11,13 +13,15 @@ from gateway.metrics import Metrics
 from gateway.overload import Overload
 from gateway.pins import Pins
 from gateway.read import Reader
-from gateway.server import Gateway
+from gateway.server import Feed, Gateway
 from gateway.service_side import ServiceSide, owners
 from gateway.user import user_of
 from gateway.write_path import WritePath
 from routes import resources
 from routes.openapi import document
 from runtime.accesslog import AccessLog
+from runtime.alertbell import AlertBell
+from runtime.alertclass import SERVICE_KEY_REFUSED
 from runtime.flagfeed import FlagFeed
 from runtime.internal_token import InternalTokens
 from runtime.issuer import issuer_keys, issuer_upstream, issuer_verifier
@@ -69,6 +73,7 @@ def create_app(settings: Settings) -> Gateway:
         settings, before=None if write_path is None else write_path.pinfeed.catch_up
     )
     revocations = RevocationFeed.of(settings)
+    bell = AlertBell(SERVICE_KEY_REFUSED, detail="gateway")
     deps = Deps(
         settings=settings,
         verifier=issuer_verifier(
@@ -85,7 +90,7 @@ def create_app(settings: Settings) -> Gateway:
         records=AccessLog(settings.access_log_folder, "gateway"),
         metrics=metrics,
         tally=metrics.tally,
-        alarm=Alarm(metrics, time.monotonic),
+        alarm=Alarm(metrics, time.monotonic, {SERVICE_KEY: bell}),
         cursor_key=cursor_key,
         record_key=settings.need_secret("access_log_key").encode(),
         openapi=document(resources()),
@@ -103,5 +108,9 @@ def create_app(settings: Settings) -> Gateway:
         lambda: revocations.staleness_seconds,
         across=max,
     )
-    feeds = (flags, revocations) if write_path is None else (write_path, flags, revocations)
+    feeds: list[Feed] = [flags, revocations]
+    if write_path is not None:
+        feeds.insert(0, write_path)
+    if settings.control_database_url is not None:
+        feeds.append(BellFeed(settings.need_secret("control_database_url"), [bell]))
     return Gateway(deps, feeds=feeds, upstreams=(legacy, keys, *services.values()))

@@ -16,7 +16,9 @@ DELETE /revocations/{id}          {reason}: lets in again
 GET    /audit                     [?before=<n>][&limit=]: what was done, by whom and why, newest first
 GET    /alerts                    [?resolved=true][&before=<id>][&limit=]: what has to be looked at
 POST   /alerts/{id}/acknowledge   I am on it
+POST   /alerts/{id}/resolve       {reason}: it is over; of the classes of which only a person can say so
 GET    /healthz                   without a token
+GET    /metrics                   without a token, for METRICS_PEERS
 
 Viewers and compliance read, operators change, approvers approve and may panic. `If-Match: "<version>"` makes a change
 conditional. There is no directory of users here: /explain takes the claims that the operator names.
@@ -33,10 +35,20 @@ import structlog
 from starlette.routing import Router
 
 from catalog.stage import Stage
-from gateway import control_alerts, control_audit, control_revocations, control_routes
+from gateway import (
+    control_alerts,
+    control_audit,
+    control_metrics,
+    control_revocations,
+    control_routes,
+)
 from gateway.control_edge import ControlEdge, Verifies
 from gateway.control_flags import Flags, Rules
 from runtime import redis, retry, tasks
+from runtime.alertbell import AlertBell
+from runtime.alertclass import SERVICE_KEY_REFUSED
+from runtime.alertdesk import AlertDesk
+from runtime.alertgauge import AlertGauge
 from runtime.alertnotifier import keep_notified
 from runtime.alerts import Alerts
 from runtime.alertwebhook import HttpWebhook, Webhook
@@ -90,6 +102,7 @@ class Control:
         self._webhook = webhook
         self._closing = closing
         self._revoked = revoked
+        self._bell = AlertBell(SERVICE_KEY_REFUSED, detail="control")
         self._edge = ControlEdge(
             Router(
                 routes=[
@@ -97,10 +110,13 @@ class Control:
                     *control_revocations.ROUTES,
                     *control_audit.ROUTES,
                     *control_alerts.ROUTES,
+                    *control_metrics.ROUTES,
                 ]
             ),
             verifier=verifier,
             allowed_hosts=settings.allowed_hosts,
+            metrics_peers=settings.metrics_peers,
+            bell=self._bell,
         )
 
     async def start(self) -> None:
@@ -130,7 +146,12 @@ class Control:
         self._edge.flags = Flags(store, rules(settings), settings.kill_switch_file)
         self._edge.revocations = revocations
         self._edge.audit = AuditTrail(pool)
-        self._edge.alerts = Alerts(pool)
+        self._edge.alerts = alerts = Alerts(pool)
+        self._edge.desk = AlertDesk(pool, audit)
+        gauge = AlertGauge(alerts)
+        self._edge.metrics = control_metrics.registry_of(gauge)
+        self._keep(gauge.keep(), name="alerts.keep_counted")
+        self._keep(self._bell.keep(alerts), name="alerts.keep_rung")
         log.info("control.started", version=found.version, store=found.store)
 
     def _keep(self, work: Coroutine[Any, Any, None], *, name: str) -> None:

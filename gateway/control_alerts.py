@@ -7,16 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.control_body import ReasonBody
 from gateway.control_exchange import (
     MOST_LISTED,
     answer,
     body_of,
+    flags_of,
+    need_reason,
     number_of,
     operator_of,
     query_of,
 )
 from gateway.control_problem import BadBody, NotForYou
 from routes.problem import FieldError
+from runtime.alertdesk import AlertDesk
 from runtime.alerts import Alerts
 
 _KNOWN = frozenset({"resolved", "before", "limit"})
@@ -46,7 +50,20 @@ async def acknowledge(request: Request) -> Response:
     operator = operator_of(request)
     operator.need("operator", "approver")
     await body_of(request, NothingBody)
-    alert = await _alerts(request).acknowledge(request.path_params["id"], by=operator.sub)
+    alert = await _desk(request).acknowledge(request.path_params["id"], by=operator.sub)
+    if alert is None:
+        raise NotForYou
+    return answer({"alert": asdict(alert)})
+
+
+async def resolve(request: Request) -> Response:
+    operator = operator_of(request)
+    operator.need("operator", "approver")
+    body = await body_of(request, ReasonBody)
+    need_reason(flags_of(request), body.reason)
+    alert = await _desk(request).resolve(
+        request.path_params["id"], by=operator.sub, reason=body.reason
+    )
     if alert is None:
         raise NotForYou
     return answer({"alert": asdict(alert)})
@@ -57,7 +74,13 @@ def _alerts(request: Request) -> Alerts:
     return alerts
 
 
+def _desk(request: Request) -> AlertDesk:
+    desk: AlertDesk = request.scope["banyan.desk"]
+    return desk
+
+
 ROUTES = (
     Route("/alerts", listed),
     Route("/alerts/{id:int}/acknowledge", acknowledge, methods=["POST"]),
+    Route("/alerts/{id:int}/resolve", resolve, methods=["POST"]),
 )

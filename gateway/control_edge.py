@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from gateway.control_flags import Flags
+from gateway.control_metrics import PATH as METRICS
 from gateway.control_problem import (
     ControlError,
     KeysMissing,
@@ -26,6 +28,8 @@ from gateway.control_problem import (
 )
 from gateway.credentials import SERVICE_KEY, user_token
 from routes.problem import MEDIA_TYPE
+from runtime.alertbell import AlertBell
+from runtime.alertdesk import AlertDesk, EndsByItself
 from runtime.alerts import Alerts
 from runtime.audittrail import AuditTrail
 from runtime.correlation import correlation_id
@@ -74,15 +78,21 @@ class ControlEdge:
         *,
         verifier: Verifies,
         allowed_hosts: Sequence[str],
+        metrics_peers: Sequence[str],
+        bell: AlertBell,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.flags: Flags
         self.revocations: RevocationStore
         self.audit: AuditTrail
         self.alerts: Alerts
+        self.desk: AlertDesk
+        self.metrics: CollectorRegistry
         self._app = app
         self._verifier = verifier
         self._allowed_hosts = frozenset(allowed_hosts)
+        self._metrics_peers = frozenset(metrics_peers)
+        self._bell = bell
         self._clock = clock
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -92,7 +102,7 @@ class ControlEdge:
         sub = "anonymous"
         try:
             self._check_host(scope)
-            if scope["path"] not in OPEN_PATHS:
+            if not self._is_open(scope):
                 scope["banyan.operator"] = operator = await self._identify(scope)
                 sub = operator.sub
             # `app` makes Starlette's router raise what it would otherwise answer in plain text.
@@ -103,6 +113,8 @@ class ControlEdge:
                     "banyan.revocations": self.revocations,
                     "banyan.audit": self.audit,
                     "banyan.alerts": self.alerts,
+                    "banyan.desk": self.desk,
+                    "banyan.metrics": self.metrics,
                 }
             )
             await self._app(scope, receive, told.send)
@@ -112,7 +124,7 @@ class ControlEdge:
         except StoreUnavailable as error:
             log.exception("control.store_unavailable", correlation_id=id_)
             await told.problem(error)
-        except (ControlError, FlagError) as error:
+        except (ControlError, EndsByItself, FlagError) as error:
             await told.problem(error)
         except (
             Exception
@@ -129,6 +141,12 @@ class ControlEdge:
             duration_ms=round((self._clock() - began) * 1000, 3),
         )
 
+    def _is_open(self, scope: Any) -> bool:
+        """Without a token; to others /metrics is a path like all."""
+        peer = scope["client"][0] if scope.get("client") else ""
+        scrapes = scope["path"] == METRICS and peer in self._metrics_peers
+        return scrapes or scope["path"] in OPEN_PATHS
+
     def _check_host(self, scope: Any) -> None:
         """A page on another name that resolves to loopback must not reach us."""
         hosts = _all(scope, b"host")
@@ -143,7 +161,7 @@ class ControlEdge:
                 raise NotSignedIn
             identity = await self._verifier.verify(token)
         except TokenRefused as refused:
-            _tell(refused)
+            self._tell(refused)
             raise NotSignedIn from None
         except TooManyTokens:
             raise TooBusy from None
@@ -155,6 +173,11 @@ class ControlEdge:
         if not roles:
             raise NotForYou
         return Operator(sub=identity.sub, roles=roles)
+
+    def _tell(self, refused: TokenRefused) -> None:
+        if refused.reason == SERVICE_KEY:
+            log.error("security.service_key", source="control")
+            self._bell.pull()
 
 
 class _Told:
@@ -187,11 +210,6 @@ class _Told:
         start = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await self.send(start)
         await self._send({"type": "http.response.body", "body": answer.body})
-
-
-def _tell(refused: TokenRefused) -> None:
-    if refused.reason == SERVICE_KEY:
-        log.error("security.service_key", source="control")
 
 
 def _only(scope: Any, name: bytes) -> bytes | None:

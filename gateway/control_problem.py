@@ -9,7 +9,7 @@ ControlError
   BadBody             400, `errors` names the members
   TooLarge            413
   MethodNotAllowed    405
-and FlagError (runtime.flagset), translated by `problem_for`.
+and FlagError (runtime.flagset), EndsByItself (runtime.alertdesk), translated by `problem_for`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from routes.problem import FieldError
+from runtime.alertdesk import EndsByItself
 from runtime.flagchange import ChangeRefused
 from runtime.flagset import FlagError, FlagSetInvalid, UnknownScope
 from runtime.flagstore import ApprovalSpent, StoreUnavailable, VersionMismatch
@@ -119,6 +120,11 @@ _WORDS: Mapping[str, tuple[int, str, str]] = {
         "It was used, is too old, or never was: ask an approver for a new one.",
     ),
     "flag_set_invalid": (422, "Invalid flag set", "The result may not be stored; see `reasons`."),
+    "ends_by_itself": (
+        409,
+        "Not by hand",
+        "Such an alert is over when its cause is; its runbook says what to do. You can acknowledge it.",
+    ),
     "store_unavailable": (503, "Unavailable", "Nothing was changed. Try again in a moment."),
     "refused": (409, "Refused", "The change is not possible as asked; see `reasons`."),
     "internal": (500, "Internal error", "Our mistake. The correlation id finds it in the logs."),
@@ -167,6 +173,8 @@ def _facts(error: Exception) -> tuple[str, str, Sequence[str], Mapping[str, Any]
             return "version_mismatch", "version_mismatch", (), {"version": error.version}
         case ApprovalSpent():
             return "approval_spent", "approval_spent", (), {}
+        case EndsByItself():
+            return "ends_by_itself", "ends_by_itself", (), {}
         case StoreUnavailable():
             return "store_unavailable", "store_unavailable", (str(error),), {}
         case FlagError():

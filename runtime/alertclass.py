@@ -20,12 +20,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AlertClass:
-    """`details`: the words that may say more; nothing else may stand there."""
+    """`details`: the words that may say more; nothing else may stand there. `by_hand`: a person says that it is over; of the
+    others whoever rings them does."""
 
     name: str
     severity: Severity
     summary: str
     details: frozenset[str]
+    by_hand: bool = False
 
     @property
     def runbook(self) -> str:
@@ -43,6 +45,7 @@ CONFLICT = AlertClass(
     severity=Severity.WARNING,
     summary="A row was written on both sides at once; the older version lost and was kept",
     details=frozenset({"lost_on_legacy", "lost_on_service"}),
+    by_hand=True,
 )
 QUARANTINE = AlertClass(
     name="quarantine",
@@ -61,6 +64,7 @@ SERVICE_KEY_REFUSED = AlertClass(
     severity=Severity.CRITICAL,
     summary="Somebody sent a Supabase secret key as a user's token",
     details=frozenset({"gateway", "control"}),
+    by_hand=True,
 )
 MIRROR_STOPPED = AlertClass(
     name="mirror_stopped",

@@ -9,6 +9,7 @@ import structlog
 
 from runtime.alerts import Alerts
 from runtime.flagstore import StoreUnavailable
+from runtime.tasks import finished
 
 log = structlog.get_logger("alerts")
 
@@ -47,7 +48,7 @@ class AlertGauge:
         """For ever. To be spawned."""
         while True:
             try:
-                await self.refresh()
+                await finished(self.refresh())
             except StoreUnavailable as error:
                 log.warning("alerts.not_counted", exc_info=error)
             await asyncio.sleep(every)

@@ -2,7 +2,7 @@
 
 One thing (class, entity, subject) is one row until it is resolved: seen again, it counts up. When a resolved one comes back,
 that is a new row, which names the one before. Who rings waits for one statement and nothing else; the webhook is told by
-`runtime/alertnotifier.py`, later.
+`runtime/alertnotifier.py`, later; what people do about one is `runtime/alertdesk.py`.
 
 StoreUnavailable   (runtime.flagstore) PostgreSQL cannot be used, and nothing was changed
 ValueError         a detail that the class does not know: a mistake of the caller's, and perhaps patient data
@@ -107,17 +107,6 @@ class Alerts:
             alert_class.name,
             entity,
             str(subject or ""),
-        )
-        return read_alert(row) if row else None
-
-    async def acknowledge(self, alert_id: int, *, by: str) -> Alert | None:
-        """`by` is on it; whoever said so first stays. None if it is resolved or never was. Raises StoreUnavailable."""
-        row = await self._fetchrow(
-            "update control.alerts set state = 'acknowledged', acknowledged_by = coalesce(acknowledged_by, $2),"  # noqa: S608 - names of ours
-            " acknowledged_at = coalesce(acknowledged_at, now()) where id = $1 and state <> 'resolved'"
-            f" returning {COLUMNS}",
-            alert_id,
-            by,
         )
         return read_alert(row) if row else None
 

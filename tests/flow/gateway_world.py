@@ -305,7 +305,7 @@ async def world(
         records=records.log,
         metrics=metrics,
         tally=metrics.tally,
-        alarm=Alarm(metrics, time.monotonic),
+        alarm=Alarm(metrics, time.monotonic, {}),
         cursor_key=KEY,
         record_key=KEY,
         openapi=b"{}",

@@ -10,14 +10,17 @@ import pytest
 
 from runtime import tasks
 from runtime.alertclass import CONFLICT, DIVERGENCE, QUARANTINE
+from runtime.alertdesk import AlertDesk
 from runtime.alertnotifier import keep_notified, notify
 from runtime.alerts import Alerts
 from runtime.alertwebhook import HttpWebhook, NotDelivered
+from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.flagstore import StoreUnavailable
 from runtime.postgres import create_pool
 from runtime.settings import load
 from runtime.settingserror import SettingsError
+from tests.fakes.keys import keyring
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -113,7 +116,8 @@ async def test_what_opens_and_what_is_over_is_told_once(
     assert b"content-type: application/json" in receiver.heads[0]
 
     await alerts.ring(DIVERGENCE, entity="lab_orders")
-    await alerts.acknowledge(rung.id, by="olga")
+    desk = AlertDesk(pool, AuditChain(keyring("a1"), writer="control"))
+    await desk.acknowledge(rung.id, by="olga")
     assert await notify(pool, webhook) == 0, "neither a repeat nor an acknowledgement is news"
 
     await alerts.resolve(CONFLICT, entity="a")

@@ -1,6 +1,7 @@
 """Alerts over real PostgreSQL: one row for one thing, and who is on it."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator
 
@@ -9,9 +10,19 @@ import pytest
 
 from gateway.metrics import Metrics
 from runtime import tasks
-from runtime.alertclass import CLASSES, CONFLICT, DIVERGENCE, QUARANTINE, AlertClass
+from runtime.alertbell import AGAIN_SECONDS, EVERY_SECONDS, AlertBell
+from runtime.alertclass import (
+    CLASSES,
+    CONFLICT,
+    DIVERGENCE,
+    QUARANTINE,
+    SERVICE_KEY_REFUSED,
+    AlertClass,
+)
+from runtime.alertdesk import AlertDesk, EndsByItself
 from runtime.alertgauge import AlertGauge
 from runtime.alerts import Alerts, State
+from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.flagstore import StoreUnavailable
 from runtime.postgres import create_pool
@@ -37,6 +48,11 @@ async def pool(empty_dsn: str) -> AsyncIterator[asyncpg.Pool]:
 @pytest.fixture
 def alerts(pool: asyncpg.Pool) -> Alerts:
     return Alerts(pool)
+
+
+@pytest.fixture
+def desk(pool: asyncpg.Pool) -> AlertDesk:
+    return AlertDesk(pool, AuditChain(keyring("a1"), writer="control"))
 
 
 async def test_a_repeat_counts_up(alerts: Alerts) -> None:
@@ -93,20 +109,104 @@ async def test_what_comes_back_is_a_new_row_that_names_the_old_one(alerts: Alert
     assert ids == sorted({first.id, second.id, third.id}, reverse=True)
 
 
-async def test_somebody_is_on_it(alerts: Alerts) -> None:
+async def test_somebody_is_on_it(alerts: Alerts, desk: AlertDesk) -> None:
     rung = await alerts.ring(QUARANTINE, entity="lab_orders")
-    taken = await alerts.acknowledge(rung.id, by="olga")
+    taken = await desk.acknowledge(rung.id, by="olga")
     assert taken is not None
     assert (taken.state, taken.acknowledged_by) == (State.ACKNOWLEDGED, "olga")
-    again = await alerts.acknowledge(rung.id, by="anna")
+    again = await desk.acknowledge(rung.id, by="anna")
     assert again == taken, "who said so first stays"
     seen = await alerts.ring(QUARANTINE, entity="lab_orders")
     assert (seen.id, seen.state, seen.count) == (rung.id, State.ACKNOWLEDGED, 2)
     await alerts.resolve(QUARANTINE, entity="lab_orders")
-    assert await alerts.acknowledge(rung.id, by="anna") is None
-    assert await alerts.acknowledge(999, by="anna") is None
+    assert await desk.acknowledge(rung.id, by="anna") is None
+    assert await desk.acknowledge(999, by="anna") is None
     [over] = await alerts.page(resolved=True)
     assert (over.state, over.acknowledged_by) == (State.RESOLVED, "olga")
+
+
+async def test_what_only_a_person_can_say_is_over_is_over_by_hand(
+    alerts: Alerts, desk: AlertDesk, pool: asyncpg.Pool
+) -> None:
+    rung = await alerts.ring(CONFLICT, entity="lab_orders", detail="lost_on_legacy")
+    over = await desk.resolve(rung.id, by="olga", reason="the owner has it")
+    assert over is not None
+    assert (over.id, over.state) == (rung.id, State.RESOLVED)
+    assert await desk.resolve(rung.id, by="olga", reason="again") is None
+    assert (await alerts.ring(CONFLICT, entity="lab_orders")).follows == rung.id
+    standing = await alerts.ring(DIVERGENCE, entity="lab_orders")
+    with pytest.raises(EndsByItself):
+        await desk.resolve(standing.id, by="olga", reason="x")
+    rows = await pool.fetch("select action, actor, reason, subject from control.audit")
+    assert [(r["action"], r["actor"], r["reason"], json.loads(r["subject"])) for r in rows] == [
+        (
+            "alerts.resolve",
+            "olga",
+            "the owner has it",
+            {"alert": rung.id, "class": "conflict", "entity": "lab_orders"},
+        )
+    ]
+
+
+async def test_what_cannot_be_told_of_an_alert_is_not_done(
+    alerts: Alerts, desk: AlertDesk, pool: asyncpg.Pool
+) -> None:
+    rung = await alerts.ring(CONFLICT, entity="lab_orders")
+    await pool.execute("alter table control.audit rename to gone")
+    for act in (desk.acknowledge(rung.id, by="olga"), desk.resolve(rung.id, by="o", reason="")):
+        with pytest.raises(StoreUnavailable):
+            await act
+    assert [alert.state for alert in await alerts.page()] == [State.OPEN]
+
+
+class Minute:
+    """Sleeps as long as the test lets it."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.over = asyncio.Event()
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        await self.over.wait()
+        self.over.clear()
+
+
+async def test_a_bell_rings_once_a_minute_however_often_it_is_pulled(
+    alerts: Alerts, pool: asyncpg.Pool
+) -> None:
+    minute = Minute()
+    bell = AlertBell(SERVICE_KEY_REFUSED, detail="gateway", sleep=minute)
+    keeper = tasks.spawn(bell.keep(alerts), name="bell")
+
+    async def rung(times: int) -> bool:
+        return [alert.count for alert in await alerts.page()] == [times]
+
+    await asyncio.sleep(0)
+    assert await alerts.page() == []
+    for _ in range(3):
+        bell.pull()
+    await until_async(lambda: rung(1))
+    for _ in range(50):
+        bell.pull()
+    await until_async(lambda: _is(minute.asked, [EVERY_SECONDS]))
+    assert await rung(1), "the minute is not over"
+    minute.over.set()
+    await until_async(lambda: rung(2))
+    await until_async(lambda: _is(minute.asked, [EVERY_SECONDS] * 2))
+    # What the database does not take is not forgotten.
+    await pool.execute("alter table control.alerts rename to gone")
+    bell.pull()
+    minute.over.set()
+    await until_async(lambda: _is(minute.asked, [EVERY_SECONDS] * 2 + [AGAIN_SECONDS]))
+    await pool.execute("alter table control.gone rename to alerts")
+    minute.over.set()
+    await until_async(lambda: rung(3))
+    await tasks.stop(keeper)
+
+
+async def _is(found: list[float], expected: list[float]) -> bool:
+    return found == expected
 
 
 @pytest.mark.parametrize("detail", ["Zoe Nunez", "lost_on_legacy", "DETAIL: Key (id)=(17)"])
@@ -138,7 +238,7 @@ async def test_pages(alerts: Alerts) -> None:
     assert [alert.id for alert in await alerts.page(before=ids[1])] == [ids[0]]
 
 
-async def test_the_gauge_counts_what_is_not_over(alerts: Alerts) -> None:
+async def test_the_gauge_counts_what_is_not_over(alerts: Alerts, desk: AlertDesk) -> None:
     clock = Clock()
     gauge = AlertGauge(alerts, clock=clock)
     metrics = Metrics()
@@ -147,7 +247,7 @@ async def test_the_gauge_counts_what_is_not_over(alerts: Alerts) -> None:
     read = gauge.of("conflict")
     assert math.isnan(read()), "never heard is not zero"
     rung = await alerts.ring(CONFLICT, entity="a")
-    await alerts.acknowledge(rung.id, by="olga")
+    await desk.acknowledge(rung.id, by="olga")
     await alerts.ring(CONFLICT, entity="b")
     await alerts.ring(CONFLICT, entity="c")
     await alerts.resolve(CONFLICT, entity="c")
@@ -165,13 +265,16 @@ async def test_the_gauge_counts_what_is_not_over(alerts: Alerts) -> None:
     assert math.isnan(read()), "neither is not heard for long"
 
 
-async def test_without_the_database_it_says_so(alerts: Alerts, pool: asyncpg.Pool) -> None:
+async def test_without_the_database_it_says_so(
+    alerts: Alerts, desk: AlertDesk, pool: asyncpg.Pool
+) -> None:
     await pool.execute("alter table control.alerts rename to gone")
     unknown = AlertClass(name="x", severity=CONFLICT.severity, summary="", details=frozenset())
     for work in (
         lambda: alerts.ring(unknown),
         lambda: alerts.resolve(unknown),
-        lambda: alerts.acknowledge(1, by="olga"),
+        lambda: desk.acknowledge(1, by="olga"),
+        lambda: desk.resolve(1, by="olga", reason=""),
         alerts.page,
         alerts.unresolved,
     ):

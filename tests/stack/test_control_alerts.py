@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -13,6 +14,7 @@ from runtime.alertclass import CLOCK_SKEW, CONFLICT
 from runtime.alerts import Alert, Alerts
 from runtime.stack import Stack
 from tests.stack.test_control_api import Api, running
+from tests.until import until_async
 
 pytestmark = pytest.mark.stack
 
@@ -20,6 +22,12 @@ pytestmark = pytest.mark.stack
 @pytest.fixture
 async def api(empty_dsn, redis_url, tmp_path):
     async with running(empty_dsn, redis_url, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+async def careful(empty_dsn, redis_url, tmp_path):
+    async with running(empty_dsn, redis_url, tmp_path, profile="production") as api:
         yield api
 
 
@@ -50,6 +58,58 @@ async def test_they_are_listed_and_acknowledged(api: Api, empty_dsn: str) -> Non
     again = (await api.ok("POST", f"/alerts/{rung.id}/acknowledge", by="anna"))["alert"]
     assert again["acknowledged_by"] == "olga"
     await api.refused("not_found", "POST", f"/alerts/{over.id}/acknowledge", {})
+    told = (await api.ok("GET", "/audit"))["items"]
+    assert [(item["action"], item["actor"]) for item in told] == [
+        ("alerts.acknowledge", "olga"),
+        ("flags.first", "banyan"),
+    ], "who said so first, once"
+
+
+async def test_what_a_person_ends_is_ended_with_a_reason(careful: Api, empty_dsn: str) -> None:
+    over, rung = await ring(empty_dsn)
+    async with asyncpg.create_pool(empty_dsn, min_size=1, max_size=1) as pool:
+        conflict = await Alerts(pool).ring(CONFLICT, entity="lab_orders")
+    path = f"/alerts/{conflict.id}/resolve"
+    assert (await careful.refused("invalid_request", "POST", path, {}))["status"] == 400
+    body = {"reason": "the owner has it"}
+    await careful.refused("role_needed", "POST", path, body, by="connie")
+    assert (await careful.ok("POST", path, body))["alert"]["state"] == "resolved"
+    for gone in (conflict, over):
+        await careful.refused("not_found", "POST", f"/alerts/{gone.id}/resolve", body)
+    problem = await careful.refused("ends_by_itself", "POST", f"/alerts/{rung.id}/resolve", body)
+    assert problem["status"] == 409
+    [told, _] = (await careful.ok("GET", "/audit"))["items"]
+    assert (told["action"], told["reason"]) == ("alerts.resolve", "the owner has it")
+
+
+async def test_open_alerts_are_a_gauge_for_those_who_scrape(api: Api, empty_dsn: str) -> None:
+    await ring(empty_dsn)
+
+    async def counted() -> bool:
+        page = (await api.client.get("/metrics")).text
+        return 'banyan_alerts{class="clock_skew"} 1.0' in page
+
+    await until_async(counted)
+    page = await api.client.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain")
+    assert 'banyan_alerts{class="conflict"} 0.0' in page.text
+    elsewhere = httpx.ASGITransport(api.app, client=("203.0.113.7", 1))
+    async with httpx.AsyncClient(transport=elsewhere, base_url="http://127.0.0.1:8401") as other:
+        assert (await other.get("/metrics")).status_code == 401
+        assert (await other.get("/healthz")).status_code == 200
+
+
+async def test_a_service_key_at_the_control_api_rings(api: Api) -> None:
+    for _ in range(3):
+        assert (await api.call("GET", "/flags", by="a-service-key")).status_code == 401
+
+    async def rung() -> bool:
+        items = (await api.ok("GET", "/alerts"))["items"]
+        return [(i["alert_class"], i["detail"], i["count"]) for i in items] == [
+            ("service_key_refused", "control", 1)
+        ]
+
+    await until_async(rung)
 
 
 @pytest.mark.parametrize("who", ["viewer", "connie"])
@@ -91,4 +151,6 @@ def test_banyan_alerts(world: Stack, world_folder: Path) -> None:
     items = json.loads(alerts("list", "--json", "--limit", "1").stdout)["items"]
     assert [(item["id"], item["state"]) for item in items] == [(rung.id, "acknowledged")]
     assert alerts("ack", "999999").exit_code == 3
+    refused = alerts("resolve", str(rung.id), "--reason", "x")
+    assert (refused.exit_code, "runbook" in refused.output) == (3, True)
     assert alerts("ack").exit_code == 2

@@ -13,7 +13,7 @@ import structlog
 
 from benchmarks.own_valkey import own_valkey
 from catalog.stage import Stage
-from gateway.control import create_app
+from gateway.control import Control, create_app
 from runtime import redis, settings
 from runtime.flagsnapshot import FlagUser, read_snapshot
 from runtime.flagstore import KEY
@@ -56,8 +56,9 @@ class Verifier:
 class Api:
     """Calls by name of the caller."""
 
-    def __init__(self, client: httpx.AsyncClient, folder: Path) -> None:
+    def __init__(self, client: httpx.AsyncClient, folder: Path, app: Control) -> None:
         self.client = client
+        self.app = app
         self.kill_switch = folder / "panic"
 
     async def call(
@@ -98,7 +99,7 @@ async def running(
     await app.start()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8401") as http:
-        yield Api(http, folder)
+        yield Api(http, folder, app)
     await app.stop()
 
 
@@ -131,6 +132,7 @@ PATHS = [
     ("GET", "/audit"),
     ("GET", "/alerts"),
     ("POST", "/alerts/1/acknowledge"),
+    ("POST", "/alerts/1/resolve"),
     ("GET", "/there-is-nothing-here"),
     ("PATCH", "/flags"),
 ]

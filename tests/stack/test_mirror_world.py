@@ -270,9 +270,47 @@ async def test_poison_waits_in_the_ledger_and_others_flow(world: World) -> None:
     await world.control.execute("update control.intents set next_at = now()")
 
 
+async def alert(world: World, alert_class: str) -> Any:
+    """The newest one of that class, as soon as it is there."""
+    found: list[Any] = []
+
+    async def rung() -> bool:
+        found[:] = await world.control.fetch(
+            "select entity, detail, count from control.alerts where class = $1", alert_class
+        )
+        return bool(found)
+
+    await until_async(rung, within=30)
+    return tuple(found[-1])
+
+
+async def test_a_true_conflict_rings_within_thirty_seconds(world: World) -> None:
+    """The service's user writes first and commits last, so neither write has seen the other."""
+    body = {"task_type": "follow_up_call", "title": "T", "metadata": {}}
+    made = await world.send("POST", "/compliance", "compliance", body)
+    key = str(made.json()["id"])
+    await world.arrived("compliance_tasks", key, Side.SERVICE)
+    service = world.users[Side.SERVICE]
+    async with service.transaction():
+        here = "update compliance.task set title = 'here' where id = $1::text::uuid"
+        await service.execute(here, key)
+        there = await world.send("PATCH", f"/compliance/{key}", "compliance", {"title": "there"})
+        assert there.status_code == 200
+    assert await alert(world, "conflict") == ("compliance_tasks", "lost_on_service", 1)
+    row = await world.arrived("compliance_tasks", key, Side.SERVICE)
+    assert row["title"] == "there"
+
+
+async def test_a_secret_key_sent_as_a_user_s_token_rings(world: World) -> None:
+    for _ in range(5):
+        sent = {"authorization": "Bearer sb_secret_of-nobody", "x-correlation-id": f"c-{uuid4()}"}
+        assert (await world.send("GET", "/compliance", **sent)).status_code == 401
+    assert await alert(world, "service_key_refused") == ("", "gateway", 1)
+
+
 async def test_the_movers_say_that_they_live(banyan: Banyan, world: World) -> None:
     rows = await world.control.fetch(
-        "select name from control.workers where beat_at > now() - interval '10 seconds' order by 1"
+        "select distinct name from control.workers where beat_at > now() - interval '10 seconds' order by 1"
     )
     assert [row["name"] for row in rows] == ["keeper", "mirror", "relay", "sync-backfill"]
 

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from runtime import tasks
-from runtime.tasks import spawn, stop
+from runtime.tasks import finished, spawn, stop
 
 pytestmark = pytest.mark.unit
 
@@ -71,3 +71,36 @@ async def test_a_cancellation_that_was_swallowed_is_repeated(monkeypatch) -> Non
     await stop(task)
     assert task.done()
     assert cancelled == 3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_to_be_finished_is_however_often_the_caller_is_cancelled(fails: bool) -> None:
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def statement() -> None:
+        await go.wait()
+        done.set()
+        if fails:
+            raise LookupError
+
+    caller = spawn(finished(statement()), name="caller")
+    for _ in range(3):
+        await asyncio.sleep(0)
+        caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    go.set()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    assert done.is_set()
+
+
+async def test_what_is_finished_answers_its_caller() -> None:
+    async def statement(fails: bool) -> int:
+        if fails:
+            raise LookupError
+        return 7
+
+    assert await finished(statement(False)) == 7
+    with pytest.raises(LookupError):
+        await finished(statement(True))

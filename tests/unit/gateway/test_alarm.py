@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 def test_many_alarms_are_one_line_a_second_with_their_number() -> None:
     now = [0.0]
     metrics = Metrics()
-    alarm = Alarm(metrics, lambda: now[0])
+    alarm = Alarm(metrics, lambda: now[0], {})
     with structlog.testing.capture_logs() as logs:
         for at in (0.0, 0.1, 0.2, 1.5):
             now[0] = at
