@@ -29,6 +29,7 @@ from sandbox.children import Command
 from sandbox.engines import postgres, valkey
 from sandbox.legacy.load import OWNER, Legacy, load_schema
 from sandbox.seed.dataset import generate
+from sandbox.seed.diagnostics import VENDORS
 from sandbox.seed.hours import load_hours
 from sandbox.seed.load import load
 from sandbox.seed.people import PEOPLE
@@ -276,8 +277,7 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         if getattr(settings, name) is not None:
             return settings.need_secret(name)
         # An id of its own: in a database that outlives this sandbox its key is lost, not another one.
-        made = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-        return f"sandbox-{secrets.token_hex(4)}:{made}"
+        return f"sandbox-{secrets.token_hex(4)}:{_new_key()}"
 
     services = {service.value: urls[service] for service in Service if service in urls}
     found = {
@@ -291,6 +291,7 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
         "AUDIT_ANCHOR_FILE": str(run / "data" / "audit.anchors.jsonl"),
         "ACCESS_LOG_FOLDER": str(run / "access"),
         "OBJECT_STORE_URL": _object_store(settings, run),
+        "VENDOR_KEYS": _vendor_keys(settings),
         # Benchmarks and tests ask as few users as fast as they can.
         "USER_REQUESTS_PER_SECOND": str(settings.user_requests_per_second * 1000),
         "PARTNER_REQUESTS_PER_SECOND": str(settings.partner_requests_per_second * 1000),
@@ -307,6 +308,17 @@ def _environment(settings: Settings, run: Path, urls: dict[str, str]) -> dict[st
     if "frontend" in urls:
         found["CORS_ORIGINS"] = urls["frontend"]
     return found
+
+
+def _new_key() -> str:
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def _vendor_keys(settings: Settings) -> str:
+    """The secrets that are set, else one for a laboratory of the seeded orders."""
+    if settings.vendor_keys is not None:
+        return settings.need_secret("vendor_keys")
+    return f"{VENDORS[0]}:{_new_key()}"
 
 
 def _object_store(settings: Settings, run: Path) -> str:

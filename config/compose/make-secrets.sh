@@ -63,6 +63,8 @@ value access_log_key "$BANYAN" "$(random)"
 for keys in audit evidence field; do
   value "${keys}_keys" "$BANYAN" "$keys-1:$(head -c 32 /dev/urandom | base64)"
 done
+# A sample laboratory; docs/v2-api.md says how it signs.
+value vendor_keys "$BANYAN" "Synthetic Labs:$(head -c 32 /dev/urandom | base64)"
 
 # everysec would lose up to a second of acknowledged writes
 file valkey.conf "$VALKEY" <<CONF

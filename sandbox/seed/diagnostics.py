@@ -25,7 +25,7 @@ _TESTS = (
     ("ТСХ", "Тиреотропный гормон"),
 )
 _PRICES = ("0.00", "12.50", "49.90", "100.00", "1234567890.10", "-12.50", "0.01")
-_VENDORS = ("Synthetic Labs", "Łab & Co", "vendor/3", "O'Lab")
+VENDORS = ("Synthetic Labs", "Łab & Co", "vendor/3", "O'Lab")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def _order(draw: Draw, write: Writer, submission: Row, history: list[Step], *, n
         "test_name": name,
         "priority": draw.integer(1, 5),
         "status": status,
-        "vendor": draw.choice(_VENDORS) if sent else None,
+        "vendor": draw.choice(VENDORS) if sent else None,
         "vendor_order_id": f"V-{number}/{draw.hex(4)}" if sent and draw.chance(0.9) else None,
         "vendor_status": draw.choice(("ACCEPTED", "in lab", "完了", None)) if sent else None,
         "vendor_payload": _payload(draw, write, id.hex) if sent else None,

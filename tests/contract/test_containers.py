@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import gateway.app
+import gateway.control
 import services.app
 from catalog.service import Service
 from migration.app import NAMES
@@ -162,8 +163,37 @@ def test_settings_are_accepted(settings):
 
 
 @pytest.mark.parametrize("settings", ["gateway"], indirect=True)
-def test_gateway_has_all_that_it_needs(settings):
-    gateway.app.create_app(settings)
+def test_gateway_has_all_that_it_needs_for_writes_too(settings):
+    made = gateway.app.create_app(settings)
+    assert made.deps.writes is not None
+    assert made.deps.operations is not None
+
+
+def _kept(part: str, path: str) -> bool:
+    """Does what lies there outlive the container?"""
+    mounts = [mount.split(":") for mount in PARTS[part]["volumes"]]
+    return any(
+        source in COMPOSE["volumes"] and Path("/app", path).is_relative_to(target)
+        for source, target, *_ in mounts
+    )
+
+
+@pytest.mark.parametrize("settings", ["gateway"], indirect=True)
+def test_what_the_gateway_must_find_again_outlives_its_container(settings):
+    for folder in (settings.spool_folder, settings.access_log_folder, settings.kill_switch_file):
+        assert _kept("gateway", folder)
+
+
+@pytest.mark.parametrize("settings", ["control"], indirect=True)
+def test_control_has_all_that_it_needs(settings):
+    gateway.control.create_app(settings)
+    assert _kept("control", settings.audit_anchor_file)
+    assert _kept("control", settings.kill_switch_file)
+
+
+@pytest.mark.parametrize("settings", ["diagnostics"], indirect=True)
+def test_diagnostics_knows_a_laboratory(settings):
+    assert [vendor for vendor, _ in settings.known_vendors().secrets] == ["Synthetic Labs"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +219,8 @@ def test_movers_have_all_that_they_need(settings):
     names = ("legacy_database_url", "legacy_control_database_url", "control_database_url")
     assert all(settings.need_secret(name) for name in (*names, "redis_url"))
     assert settings.service_apply_url(Service.INTAKE).startswith("postgresql://banyan_apply:")
+    assert settings.need_keyring("field_keys")
+    assert settings.need_keyring("evidence_keys")
 
 
 def test_image_is_built_in_stages_and_runs_as_nobody_special():

@@ -270,6 +270,32 @@ async def test_poison_waits_in_the_ledger_and_others_flow(world: World) -> None:
     await world.control.execute("update control.intents set next_at = now()")
 
 
+async def test_a_laboratory_signs_as_the_docs_say(banyan: Banyan, world: World) -> None:
+    order = {
+        "submission_id": await world.submission(),
+        "test_code": "HBA1C",
+        "status": "ordered",
+        "vendor": "Synthetic Labs",
+    }
+    made = await world.send("POST", "/lab-orders", "clinician", order)
+    path = f"/lab-orders/{made.json()['id']}"
+    sent = await world.send("PATCH", path, "clinician", {"vendor_reference": "V-1"})
+    assert sent.status_code == 200, sent.text
+    page = (Path(__file__).parents[2] / "docs" / "v2-api.md").read_text(encoding="utf-8")
+    example = page.partition("<!-- vendor -->")[2].partition("<!-- /vendor -->")[0]
+    script = example.replace("```sh", "").replace("```", "").replace(".run/", f"{banyan.run}/")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["bash", "-euo", "pipefail", "-c", script],
+        env={**inherited_environment(), "BANYAN": world.stack.urls["gateway"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert json.loads(done.stdout) == {"applied": True, "status": "collected"}, done.stderr
+    assert (await world.send("GET", path)).json()["status"] == "collected"
+
+
 async def alert(world: World, alert_class: str) -> Any:
     """The newest one of that class, as soon as it is there."""
     found: list[Any] = []
