@@ -36,23 +36,30 @@ _SAID = {
 
 @app.command("list")
 def list_(
-    before: Annotated[int | None, typer.Option(help="Records before this number.")] = None,
+    writer: Annotated[
+        str | None, typer.Option(help="Of one chain: control, or operators; default: of all.")
+    ] = None,
+    before: Annotated[
+        int | None, typer.Option(help="Of one chain: records before this number.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     url: Url = None,
     token_file: TokenFile = None,
     as_json: Json = False,
     run: RunFolder = STACK_FILE.parent,
 ) -> None:
-    """What was done through the control API, newest first."""
-    query: dict[str, Any] = {"limit": limit} | ({"before": before} if before else {})
+    """What was done through the control API (control) and by commands past it (operators), newest first."""
+    query: dict[str, Any] = {"limit": limit}
+    query |= {"writer": writer} if writer else {}
+    query |= {"before": before} if before else {}
     answer = ask("GET", "/audit", url=url, token_file=token_file, run=run, query=query)
     if as_json:
         out.print_json(json.dumps(answer))
         return
-    table = Table("number", "at", "action", "by", "reason", "what", box=None)
+    table = Table("chain", "number", "at", "action", "by", "reason", "what", box=None)
     for item in answer["items"]:
         cells = (item["at"], item["action"], item["actor"], item["reason"])
-        table.add_row(str(item["n"]), *cells, json.dumps(item["subject"]))
+        table.add_row(item["writer"], str(item["n"]), *cells, json.dumps(item["subject"]))
     out.print(table)
 
 

@@ -13,7 +13,7 @@ POST   /panic, DELETE /panic      {reason}
 GET    /revocations               who is let in no more although the token is good
 POST   /revocations               {kind: sub | session | jti, value, reason}
 DELETE /revocations/{id}          {reason}: lets in again
-GET    /audit                     [?before=<n>][&limit=]: what was done, by whom and why, newest first
+GET    /audit                     [?writer=[&before=<n>]][&limit=]: what was done, by whom and why, newest first
 GET    /alerts                    [?resolved=true][&before=<id>][&limit=]: what has to be looked at
 POST   /alerts/{id}/acknowledge   I am on it
 POST   /alerts/{id}/resolve       {reason}: it is over; of the classes of which only a person can say so

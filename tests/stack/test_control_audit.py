@@ -1,11 +1,14 @@
 """What the control API writes into the audit chain: every change, in the change's own transaction, and nobody's id."""
 
+from typing import Any
+
 import asyncpg
 import pytest
 
 from gateway.control import create_app
 from runtime import settings
 from runtime.auditanchor import AnchorFile
+from runtime.auditchain import AuditChain, Event
 from runtime.auditverify import verify
 from runtime.settingserror import SettingsError
 from tests.fakes.keys import keyring
@@ -57,13 +60,40 @@ async def test_every_change_is_told_once(api: Api, empty_dsn: str, tmp_path) -> 
     assert set_["change"]["user"].startswith("a1:")
     assert (set_["version"], unset["version"]) == (3, 4)
     assert items[0]["subject"]["value"] == items[1]["subject"]["value"]
-    older = await api.ok("GET", "/audit?before=3&limit=1")
+    older = await api.ok("GET", "/audit?writer=control&before=3&limit=1")
     assert [i["n"] for i in older["items"]] == [2]
 
     connection = await asyncpg.connect(empty_dsn)
     [verdict] = await verify(connection, keyring("a1"), anchors={})
     await connection.close()
     assert (verdict.records, verdict.broken) == (10, None)
+
+
+async def test_what_commands_did_past_the_api_is_listed_among_it(api: Api, empty_dsn: str) -> None:
+    operators = AuditChain(keyring("a1"), writer="operators")
+    connection = await asyncpg.connect(empty_dsn)
+    for percent in (5, 6):
+        await api.ok("POST", "/flags/lab_orders/ramp", {"stage": "live", "percent": percent})
+        event = Event(action="mirror.redrive", actor="otto@host", reason=str(percent), subject={})
+        async with connection.transaction():
+            await operators.append(connection, event)
+    await connection.close()
+
+    def found(answer: Any) -> list[tuple[str, int, str]]:
+        return [(i["writer"], i["n"], i["action"]) for i in answer["items"]]
+
+    assert found(await api.ok("GET", "/audit?limit=4")) == [
+        ("operators", 2, "mirror.redrive"),
+        ("control", 3, "flags.ramp"),
+        ("operators", 1, "mirror.redrive"),
+        ("control", 2, "flags.ramp"),
+    ]
+    assert found(await api.ok("GET", "/audit?writer=operators&before=2")) == [
+        ("operators", 1, "mirror.redrive")
+    ]
+    assert found(await api.ok("GET", "/audit?writer=nobody")) == []
+    problem = await api.refused("invalid_request", "GET", "/audit?before=2")
+    assert problem["errors"] == [{"field": "before", "code": "needs_writer"}]
 
 
 @pytest.mark.parametrize(
