@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.world import sandbox
 from benchmarks.writes.caller import Ask, Caller
-from benchmarks.writes.edge_world import REDIS_NUMBERS, edge_world
+from benchmarks.writes.edge_world import edge_world
 from benchmarks.writes.troubles import TROUBLES, met
 from catalog.stage import Side
 from runtime.eventlog.redis_log import RedisLog
@@ -39,6 +39,9 @@ from tests.crash.write_world import (
 from tests.until import until_async
 
 pytestmark = pytest.mark.crash
+
+NUMBERS = {Side.LEGACY: 5, Side.SERVICE: 6}
+"""Redis databases of gateways whose event log is cut off."""
 
 SCALE = 60
 AT_ONCE = 10
@@ -324,10 +327,11 @@ async def test_n5_without_the_stream_it_is_the_spool_and_without_that_503(
     assert [trouble.answer.status for trouble in downs] == [201, 503]
 
     async def check(side: Side) -> None:
-        async with edge_world(stack, folder, side, write_seconds=2) as edge:
+        number, settings = NUMBERS[side], {"WRITE_DEADLINE_SECONDS": "2"}
+        async with edge_world(stack, folder, side, redis_number=number, settings=settings) as edge:
             for trouble in downs:
                 assert await met(edge, trouble) == []
-            log = RedisLog(f"{stack.redis.rpartition('/')[0]}/{REDIS_NUMBERS[side]}")
+            log = RedisLog(f"{stack.redis.rpartition('/')[0]}/{number}")
             spoken = [*await said(log), *await said(world.log)]
             await log.close()
         written = await world.users[side].fetch(
