@@ -18,7 +18,7 @@ from gateway.disagreement import Disagreement
 from gateway.repeat_store import StoreUnavailable
 from gateway.written_row import Problem, WriteFailed
 from routes.problem import PROBLEMS
-from routes.refused import MethodNotAllowed, NoSuchMethod, RateLimited, Refused
+from routes.refused import MethodNotAllowed, NoSuchMethod, NotHereYet, RateLimited, Refused
 from runtime.identity import TooManyTokens
 from runtime.jwks import KeysUnavailable
 from runtime.upstream.errors import (
@@ -56,6 +56,8 @@ EXPECTED = (
 """Everything else is our mistake, and logged as one."""
 
 RETRY_AFTER_SECONDS = b"1"
+_WAIT = frozenset({"idempotency_in_flight", "not_here_yet"})
+"""Beside 503: waiting helps."""
 
 
 def code_of(error: Exception) -> str:
@@ -71,7 +73,8 @@ def outcome_of(error: Exception) -> str:
     """What became of a write that failed; empty for what is no write, or was plainly refused."""
     if isinstance(error, WriteFailed):
         return error.outcome.value
-    return "not_applied" if isinstance(error, NotAnnounced | StoreUnavailable) else ""
+    unsent = isinstance(error, NotAnnounced | StoreUnavailable | NotHereYet)
+    return "not_applied" if unsent else ""
 
 
 def extra_headers(error: Exception) -> list[tuple[bytes, bytes]]:
@@ -83,6 +86,6 @@ def extra_headers(error: Exception) -> list[tuple[bytes, bytes]]:
         return [(b"allow", error.allowed.encode())]
     if code == "unauthenticated":
         return [(b"www-authenticate", b"Bearer")]
-    if PROBLEMS[code].status == 503 or code == "idempotency_in_flight":
+    if PROBLEMS[code].status == 503 or code in _WAIT:
         return [(b"retry-after", RETRY_AFTER_SECONDS)]
     return []

@@ -1,5 +1,6 @@
 """A POST, PATCH or DELETE of a row: what the request says, whose side it belongs to, and what each side would do with it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +10,9 @@ import orjson
 
 from catalog.asset import Asset
 from catalog.column import Column, Type
+from catalog.stage import Side, Stage
 from gateway.caller import Caller
+from gateway.disagreement import Disagreement
 from gateway.facts import Facts
 from gateway.legacy_writes import LegacyWrites
 from gateway.plan import Read, SplitRead
@@ -18,7 +21,7 @@ from gateway.repeat_store import Kept
 from gateway.response import JSON, Response
 from gateway.service_writes import ServiceWrites, said
 from gateway.write import Asked, Place, Sides, Writing
-from gateway.written_row import WrittenRow
+from gateway.written_row import WriteFailed, WrittenRow
 from routes.asked import asked_key, asked_parent
 from routes.idempotency import (
     fingerprinted,
@@ -34,6 +37,8 @@ from routes.refused import (
     InvalidBody,
     InvalidQuery,
     Malformed,
+    NotFound,
+    NotHereYet,
     WrongContentType,
 )
 from routes.resource import Resource
@@ -41,7 +46,9 @@ from routes.written import Values, Writer, created
 from runtime.accessrecord import resource_tag
 from runtime.correlation import uuid7
 from runtime.flagsnapshot import FlagUser, Snapshot
+from runtime.intent import Outcome
 from runtime.repeats import Repeatable
+from runtime.upstream.errors import UpstreamError
 from runtime.upstream.exchange import Header
 
 _MERGE_PATCH = b"application/merge-patch+json"
@@ -118,7 +125,9 @@ class RowWrites:
             key=key,
             place=place,
             repeat=repeatable(request, caller, members, idempotency_key),
-            sides=self._sides(request, caller, members, writer, key, values, idempotency_key),
+            sides=self._sides(
+                request, caller, place.stage, members, writer, key, values, idempotency_key
+            ),
         )
         return await self._writing.write(asked, caller, snapshot, facts)
 
@@ -176,6 +185,7 @@ class RowWrites:
         self,
         request: RowRequest,
         caller: Caller,
+        stage: Stage,
         members: dict[str, Any],
         writer: Writer,
         key: Key | None,
@@ -184,6 +194,8 @@ class RowWrites:
     ) -> Sides:
         resource = request.resource
         service = partial(self._by_service, request, caller, idempotency_key)
+        if request.method != "POST" and key is not None and _may_be_on_its_way(stage):
+            service = partial(self._here, service, resource, key, caller)
         if_match = request.if_match
         match request.method:
             case "POST":
@@ -232,6 +244,33 @@ class RowWrites:
             epoch=epoch,
         )
         return said(request.resource, reply)
+
+    async def _here(
+        self,
+        service: Callable[[int], Awaitable[WrittenRow | Kept]],
+        resource: Resource,
+        key: Key,
+        caller: Caller,
+        epoch: int,
+    ) -> WrittenRow | Kept:
+        """The service's answer. Raises NotHereYet for a row that it has never had and legacy shows to this user, and
+        WriteFailed where nobody can tell: never a write to the other side, and no word that there is no such row."""
+        answer = await service(epoch)
+        if answer.status != 404:
+            return answer
+        try:
+            await self._reader.item_instead(resource, key, caller, None, None)
+        except NotFound:
+            return answer
+        except (UpstreamError, Disagreement) as error:
+            raise WriteFailed(error, Outcome.NOT_APPLIED) from None
+        raise NotHereYet
+
+
+def _may_be_on_its_way(stage: Stage) -> bool:
+    """Whether legacy may hold rows that the service has not got yet; a user below `live` comes to the service by a pin."""
+    meaning = stage.meaning
+    return meaning.mirrored or meaning.writes is Side.LEGACY
 
 
 # --- what the request says

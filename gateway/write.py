@@ -26,7 +26,7 @@ from gateway.response import NO_STORE, Header, Response
 from gateway.written_row import WriteFailed, WrittenRow
 from routes.key import Key, write_key
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
-from routes.refused import Conflict, Fenced, IdempotencyInFlight, Refused
+from routes.refused import Conflict, Fenced, IdempotencyInFlight, NotHereYet, Refused
 from routes.resource import Resource
 from runtime.accessrecord import resource_tag
 from runtime.correlation import ordered_uuid7
@@ -189,7 +189,7 @@ class Writing:
             raise  # an earlier attempt runs there: what becomes of it is unknown
         except Refused as refused:
             outcome = Outcome.NOT_APPLIED
-            if not isinstance(refused, Fenced):
+            if not isinstance(refused, Fenced | NotHereYet):
                 await self._finish(held, refused_answer(refused, caller.correlation_id))
             raise
         except ClientGone:

@@ -142,6 +142,12 @@ _PROBLEMS = (
         detail="These rows moved to the other side while you wrote; nothing was applied. Repeat the request.",
     ),
     Problem(
+        code="not_here_yet",
+        status=409,
+        title="On its way",
+        detail="The row has not come over to the side that takes your writes; nothing was applied. Repeat after `Retry-After` seconds.",
+    ),
+    Problem(
         code="version_changed",
         status=412,
         title="Changed meanwhile",

@@ -13,7 +13,7 @@ Refused
   IdempotencyKeyMissing, IdempotencyKeyInvalid,                     how a repeat is told from a new request
     IdempotencyInFlight, IdempotencyMismatch
   IllegalTransition, Conflict, VersionChanged, Claimed, NotClaimed,  what is there, or who has it, does not allow the write
-    NotHere, Fenced
+    NotHere, NotHereYet, Fenced
 """
 
 from collections.abc import Sequence
@@ -207,6 +207,12 @@ class NotHere(Refused):
     """An operation that only a service can do, asked by a user whom legacy still serves."""
 
     code = "not_available_at_stage"
+
+
+class NotHereYet(Refused):
+    """The side that takes the write does not know a row that the other one still shows to this user: nothing was applied."""
+
+    code = "not_here_yet"
 
 
 class Fenced(Refused):

@@ -65,6 +65,7 @@ async def write(request: Request, found: Match, deps: Deps) -> Response:
         correlation_id=request.state.correlation_id,
         epoch=epoch_of(request),
         repeat=repeatable(request, found, caller, body),
+        forgotten=(NotFound,),  # the row may be on its way from legacy
     )
     match request.method:
         case "POST":

@@ -365,3 +365,95 @@ async def test_who_is_fenced_without_newer_flags_is_told(world: World) -> None:
     world.scripts["service"] = problem(409, "authority_changed")
     answer = await world.send("POST", "/v2/compliance", NEW, key="k")
     assert (answer.status_code, answer.json()["code"]) == (409, "authority_changed")
+
+
+# --- a row that the user sees, and the side that takes the write does not have
+
+
+def without_the_row(*, known: bool = False) -> Script:
+    """A service that has not got the row, and has never heard of it unless `known`."""
+
+    def script(request: httpx.Request) -> httpx.Response:
+        if request.extensions["target"] == b"/internal/known":
+            return reply(200, {"known": [known]})
+        headers = {"content-type": "application/problem+json"}
+        return reply(404, {"code": "not_found"}, **headers)
+
+    return script
+
+
+@ALL(("method", "body"), [("PATCH", {"title": "u"}), ("DELETE", None)])
+@staged(at(Stage.LIVE), at(Stage.RAMP_DOWN))
+async def test_a_row_that_has_not_come_over_is_for_later_and_legacy_is_not_written(
+    world: World, method: str, body: Any
+) -> None:
+    world.scripts |= {"service": without_the_row(), "legacy": made}
+    for _ in range(2):
+        answer = await world.send(method, ITEM, body, key="k")
+        found = answer.json()
+        assert (answer.status_code, found["code"]) == (409, "not_here_yet")
+        assert (found["outcome"], answer.headers["retry-after"]) == ("not_applied", "1")
+    assert {one.split()[0] for one in world.asked["legacy"]} == {"GET"}
+    await until_async(lambda: closed_twice(world, Outcome.NOT_APPLIED))
+    # Nothing of it is kept: the repeat succeeds once the row is there.
+    world.scripts["service"] = taken
+    again = await world.send(method, ITEM, body, key="k")
+    assert again.status_code == (200 if method == "PATCH" else 204)
+
+
+async def closed_twice(world: World, outcome: Outcome) -> bool:
+    return [s.outcome for s in world.stream.said if isinstance(s, Closed)] == [outcome] * 2
+
+
+@ALL(
+    ("known", "legacy"),
+    [(True, made), (False, lambda request: reply(200, []))],
+    ids=["deleted-or-hidden-here", "nowhere"],
+)
+@staged(at(Stage.LIVE))
+async def test_what_is_not_there_for_the_user_is_not_found(
+    world: World, known: bool, legacy: Script
+) -> None:
+    world.scripts |= {"service": without_the_row(known=known), "legacy": legacy}
+    answer = await world.send("PATCH", ITEM, {"title": "u"}, key="k")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@staged(at(Stage.COMPLETE))
+async def test_where_legacy_has_nothing_to_give_it_is_not_asked(world: World) -> None:
+    world.scripts |= {"service": without_the_row(), "legacy": made}
+    answer = await world.send("PATCH", ITEM, {"title": "u"})
+    assert (answer.status_code, world.asked["legacy"]) == (404, [])
+
+
+@ALL(
+    ("script", "refusal"),
+    [
+        (Trouble.REFUSED, (503, "upstream_unreachable")),
+        (Trouble.SILENCE, (504, "upstream_timeout")),
+        (lambda request: reply(200, b"nonsense"), (502, "upstream_broke")),
+    ],
+    ids=["refused", "silence", "nonsense"],
+)
+@staged(at(Stage.LIVE))
+async def test_while_nobody_can_tell_it_is_not_said_to_be_missing(
+    world: World, script: Script, refusal: tuple[int, str]
+) -> None:
+    world.scripts |= {"service": without_the_row(), "legacy": script}
+    answer = await world.send("PATCH", ITEM, {"title": "u"})
+    assert (answer.status_code, answer.json()["code"]) == refusal
+    assert answer.json()["outcome"] == "not_applied"
+
+
+@staged(at(Stage.LIVE))
+async def test_an_own_pin_to_the_service_does_not_make_legacy_s_row_missing(world: World) -> None:
+    """Somebody whom legacy serves again, whose last write the service has: the row is legacy's alone."""
+    world.scripts |= {"service": taken, "legacy": made}
+    other = "/v2/compliance/00000000-0000-4000-8000-000000000001"
+    assert (await world.send("PATCH", other, {"title": "u"})).status_code == 200
+    world.at(first_flag_set(Stage.DUAL_WRITE))
+    world.scripts["service"] = without_the_row()
+    assert (await world.send("GET", ITEM)).status_code == 200
+    answer = await world.send("PATCH", ITEM, {"title": "u"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_here_yet")
+    assert {one.split()[0] for one in world.asked["legacy"]} == {"GET"}

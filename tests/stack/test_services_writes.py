@@ -182,6 +182,23 @@ async def test_a_repeat_of_a_refusal_is_refused_alike(world: World) -> None:
     assert again.content == first.content
 
 
+async def test_a_row_that_was_not_there_is_looked_for_again_by_a_repeat(world: World) -> None:
+    """It may be on its way from legacy, and has come between the two."""
+    path = f"/partner/stock/{USERS[PARTNER].app_metadata['partner_id']}~NEW~S"
+
+    async def patch() -> httpx.Response:
+        change = {"on_hand": 7}
+        return await world.send(Service.PARTNER_OPS, "PATCH", path, PARTNER, body=change, key="p")
+
+    assert code(await patch()) == (404, "not_found")
+    body = {"site_code": "NEW", "sku": "S", "on_hand": 1}
+    made = await world.send(Service.PARTNER_OPS, "POST", "/partner/stock", PARTNER, body=body)
+    assert made.status_code == 201, made.text
+    assert [(one.status_code, one.json()["on_hand"]) for one in (await patch(), await patch())] == [
+        (200, 7)
+    ] * 2
+
+
 async def test_twenty_at_once_with_one_key_are_one(world: World) -> None:
     body = {"submission_id": await world.submission(), "test_code": "A"}
     found = await asyncio.gather(
