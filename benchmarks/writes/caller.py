@@ -48,12 +48,22 @@ class Said:
 
 
 class Caller:
-    """`tokens`: by the sample users' names. One may serve many tasks."""
+    """`tokens`: by the sample users' names; `numbered`: attempts of one write bear correlation ids of their own, the write's and a
+    number behind it. One may serve many tasks.
+    """
 
-    def __init__(self, client: httpx.AsyncClient, tokens: Mapping[str, str], url: str) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        tokens: Mapping[str, str],
+        url: str,
+        *,
+        numbered: bool = False,
+    ) -> None:
         self._client = client
         self._tokens = tokens
         self._url = url
+        self._numbered = numbered
 
     async def send(self, ask: Ask) -> httpx.Response:
         """Once. Raises httpx.TransportError."""
@@ -74,10 +84,7 @@ class Caller:
         )
 
     async def insist(self, ask: Ask, *, seconds: float) -> Said:
-        """Until an answer that the same request would get again; each attempt bears the correlation id with its number behind it.
-
-        Raises Unanswered after so many seconds.
-        """
+        """Until an answer that the same request would get again. Raises Unanswered after so many seconds."""
         attempts, last = 0, "nothing"
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -85,8 +92,7 @@ class Caller:
             attempts += 1
             wait = _AGAIN_SECONDS
             try:
-                one = f"{ask.correlation_id}.{attempts}"
-                response = await self.send(replace(ask, correlation_id=one))
+                response = await self.send(self._attempt(ask, attempts))
             except httpx.TransportError as error:
                 last = type(error).__name__
             else:
@@ -96,6 +102,11 @@ class Caller:
                 wait = float(response.headers.get("retry-after", wait))
             await asyncio.sleep(min(wait, 2.0) * random.uniform(0.5, 1.0))
         raise Unanswered(last)
+
+    def _attempt(self, ask: Ask, number: int) -> Ask:
+        if not self._numbered:
+            return ask
+        return replace(ask, correlation_id=f"{ask.correlation_id}.{number}")
 
 
 def _to_repeat(response: httpx.Response) -> bool:

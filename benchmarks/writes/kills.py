@@ -94,7 +94,10 @@ async def _world(stack: Stack, folder: Path) -> AsyncIterator[_World]:
             stack=stack,
             file=folder / "run" / "stack.json",
             gateways=gateways,
-            edges={side: Caller(opened, stack.tokens, one.url) for side, one in gateways.items()},
+            edges={
+                side: Caller(opened, stack.tokens, one.url, numbered=True)
+                for side, one in gateways.items()
+            },
             wires=(*wires.values(), legacy),
         )
 
