@@ -48,7 +48,15 @@ _OVERRIDES = (
     Case(
         name="method-override-does-not-make-a-post-a-get",
         vector=_OVERRIDE,
-        sent=(request(b"X-HTTP-Method-Override: GET", b"Content-Length: 0", method=b"POST"),),
+        # One order: what may be read, changed and deleted there, and not posted.
+        sent=(
+            request(
+                b"X-HTTP-Method-Override: GET",
+                b"Content-Length: 0",
+                method=b"POST",
+                target=LIST + b"/3f9c51b2-8d15-4c65-9d0f-0f6f4c2a7b11",
+            ),
+        ),
         answers=(frozenset({405}),),
         code="method_not_allowed",
         closes=None,

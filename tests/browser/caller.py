@@ -29,7 +29,7 @@ class Caller:
     async def done(self, method: str, path: str, body: object) -> dict[str, Any]:
         """The row that was made or changed."""
         answer = await self.send(method, path, body)
-        answer.raise_for_status()
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         row: dict[str, Any] = answer.json()
         return row
 

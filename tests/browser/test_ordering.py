@@ -53,7 +53,8 @@ async def test_an_order_is_made_and_followed_to_its_result(
             [order] = await orders(world, code)
             clinician = Caller(world=world, name="clinician")
             for number, state in enumerate(("sent", "collected", "in_progress", "resulted"), 2):
-                await clinician.done("PATCH", f"{ORDERS}/{order['id']}", {"status": state})
+                changes = {"status": state, "vendor": "northlab"}
+                await clinician.done("PATCH", f"{ORDERS}/{order['id']}", changes)
                 await visit.page.clock.fast_forward(MINUTE_MS)
                 await expect(states(visit)).to_have_count(number)
                 words = state.replace("_", " ")

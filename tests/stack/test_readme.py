@@ -58,6 +58,10 @@ def test_the_five_minutes_are_true(said: str) -> None:
     assert "share: at least live for 100 percent" in said
     assert '"stage":"live","side":"service"' in said
     assert '"code": "unknown_parameter"' in said
+    assert "the same answer twice" in said
+    found = '"origin":"service","correlation_id":"five-minutes-1"'
+    assert said.count(found) == 1
+    assert re.search(r"^lab_orders #1: written on service at .*, on legacy at ", said, re.MULTILINE)
 
 
 def test_every_command_of_the_table_is_there() -> None:
