@@ -41,6 +41,7 @@ class PinFeed:
         self._read: list[Position] = []
         self._tasks: list[Any] = []
         self._following: list[asyncio.Task[None]] = []
+        self._stopping = False
         self.behind = False
         """The stream could not be read to its end lately."""
 
@@ -50,7 +51,9 @@ class PinFeed:
         self._tasks.append(spawn(self._follow_always(), name="pins.follow"))
 
     async def stop(self) -> None:
-        # Each by itself: a group cancels its members once, and redis-py may swallow that (see `tasks.stop`).
+        # Each by itself, and with a word beside: a group cancels its members once, and redis-py may swallow that (see
+        # `tasks.stop`), also for members of a group that begins only now.
+        self._stopping = True
         await stop(*self._tasks, *self._following)
         self._tasks.clear()
 
@@ -120,7 +123,7 @@ class PinFeed:
             self._read[partition] = entry.position
 
     async def _follow_always(self) -> None:
-        while True:
+        while not self._stopping:
             if self.behind:
                 await self.catch_up()
             try:
@@ -136,7 +139,7 @@ class PinFeed:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _follow(self, partition: int) -> None:
-        while True:
+        while not self._stopping:
             await self._read_some(partition, wait_seconds=_WAIT_SECONDS)
 
 

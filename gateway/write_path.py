@@ -1,6 +1,8 @@
 """`WritePath`: what a process needs for writes, put together and kept running: control database, event log, spool, pins."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import asyncpg
 
@@ -26,6 +28,7 @@ from runtime.upstream.upstream import Upstream
 
 _MARGIN_SECONDS = 2.0
 """Beyond deadline and statement timeout: clocks, networks."""
+_CLOSE_SECONDS = 3.0
 
 
 class WritePath:
@@ -102,9 +105,13 @@ class WritePath:
         await self.pinfeed.start()
 
     async def stop(self) -> None:
+        """Within seconds, whatever the engines do."""
         await self._writing.drain()
         await self.pinfeed.stop()
         await self._announcer.stop()
         await self._events.close()
         if self._pool is not None:
-            await self._pool.close()
+            # asyncpg waits for what runs, without an end of its own, and ends it where it is cancelled.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._pool.close()

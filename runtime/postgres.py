@@ -45,14 +45,25 @@ class Migration:
 
 
 async def create_pool(
-    dsn: str, *, name: str, size: int = 10, statement_timeout_seconds: float = 10.0
+    dsn: str,
+    *,
+    name: str,
+    size: int = 10,
+    statement_timeout_seconds: float = 10.0,
+    longest_timeout_seconds: float = 0.0,
 ) -> asyncpg.Pool:
     """A pool that is connected. Its connections carry the process's name and end a statement after its timeout.
 
+    `longest_timeout_seconds`: the longest that a transaction asks of the server for its own statements, if that is longer.
     Error texts of the server may hold row values: the server is asked for terse ones, and callers log SQLSTATE only.
     """
     pool = pool_for(
-        dsn, name=name, size=size, statement_timeout_seconds=statement_timeout_seconds, ready=1
+        dsn,
+        name=name,
+        size=size,
+        statement_timeout_seconds=statement_timeout_seconds,
+        longest_timeout_seconds=longest_timeout_seconds,
+        ready=1,
     )
     await pool
     return pool
@@ -64,6 +75,7 @@ def pool_for(
     name: str,
     size: int = 10,
     statement_timeout_seconds: float = 10.0,
+    longest_timeout_seconds: float = 0.0,
     ready: int = 0,
 ) -> asyncpg.Pool:
     """`create_pool` before it is awaited; with no connection `ready` it begins without the database, too.
@@ -74,7 +86,7 @@ def pool_for(
         dsn,
         min_size=ready,
         max_size=size,
-        command_timeout=statement_timeout_seconds + 1,
+        command_timeout=max(statement_timeout_seconds, longest_timeout_seconds) + 1,
         server_settings={
             "application_name": name,
             "statement_timeout": str(int(statement_timeout_seconds * 1000)),

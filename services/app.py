@@ -62,6 +62,7 @@ def create_app(service: Service, settings: Settings, *, keys: KeySet | None = No
             dsn,
             name=f"banyan {service}",
             statement_timeout_seconds=settings.read_deadline_seconds,
+            longest_timeout_seconds=settings.write_deadline_seconds,
         )
         numbers = await create_pool(dsn, name=f"banyan {service} ids", size=1)
         ids = LeasedIds(service, numbers)

@@ -1,5 +1,6 @@
 """Items of the services, who may ask, and what every answer carries."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from catalog.service import Service
 from routes import resources
 from routes.key import write_key
 from routes.resource import Resource
+from runtime.tasks import spawn
 from sandbox.children import start
 from sandbox.engines import postgres
 from services.migrate import migrate
@@ -282,6 +284,27 @@ async def test_a_statement_that_takes_too_long_is_504(
         assert (response.status_code, response.json()["code"]) == (504, "upstream_timeout")
         again = await client.get("/v2/partner/payouts", headers=issuer.headers("finance"))
         assert again.status_code == 200
+    await owner.close()
+
+
+@pytest.mark.parametrize("settings", [{"read_deadline_seconds": 0.2}])
+async def test_a_write_may_wait_longer_than_a_read(
+    settings: dict[str, Any], own_services: ServicesDatabase, issuer: Issuer
+) -> None:
+    owner = await asyncpg.connect(own_services.owner)
+    headers = issuer.headers("clinician", **{"content-type": "application/json"})
+    async with AsyncExitStack() as stack:
+        client = await serve(stack, Service.DIAGNOSTICS, own_services, issuer, **settings)
+        [order] = (await client.get("/v2/lab-orders?limit=1", headers=headers)).json()["items"]
+        path = f"/v2/lab-orders/{order['id']}"
+        async with owner.transaction():
+            await owner.execute("lock table diagnostics.lab_order in access exclusive mode")
+            patching = spawn(
+                client.patch(path, content=b'{"tags": ["late"]}', headers=headers), name="patching"
+            )
+            await asyncio.sleep(2)  # longer than the client's own margin over a read's deadline
+            assert not patching.done()
+        assert (await patching).status_code == 200
     await owner.close()
 
 
