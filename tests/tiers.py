@@ -1,13 +1,17 @@
 """`make test`: every tier that this machine can run, and a table of what ran and what did not; then the compiled data plane.
 
-Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers there is one run only, in the
-form that GATEWAY_FORM says.
+Two lanes at a time: the tests that wait for engines and processes, which are told as they run, and beside them those that
+compute, told at the end. Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers
+there is one run only, in the form that GATEWAY_FORM says.
 """
 
 import glob
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 import pytest
 
@@ -18,8 +22,9 @@ from tests import tier_plugin
 from tests.tier_plugin import TIERS, Tier, tiers_of
 
 STRICT = "--strict-tiers"
+WAITING = "stack or crash or browser or node"
 DATA_PLANE = """
-    tests/crash tests/flow tests/unit/gateway tests/unit/upstream
+    tests/crash/test_accesslog_killed.py tests/crash/test_kills.py tests/flow tests/unit/gateway tests/unit/upstream
     tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_headernames.py tests/unit/test_identity.py
     tests/unit/test_ratelimit.py tests/unit/routes/test_match.py
     tests/stack/test_auth_claims.py tests/stack/test_compiled.py tests/stack/test_corpus.py tests/stack/test_differential.py
@@ -30,32 +35,58 @@ DATA_PLANE = """
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of pytest; that of the first run that failed."""
-    narrowed = any(argument != STRICT for argument in arguments)
+    """Exit code of pytest; that of the first lane that failed."""
+    if any(argument != STRICT for argument in arguments):
+        return _pytest(arguments)
+    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as beside:
+        computing = beside.submit(_computing, arguments, said)
+        code = _pytest([*arguments, "-m", WAITING])
+        sys.stdout.write("\nThe other lane, which ran meanwhile ...\n")
+        sys.stdout.flush()
+        other = computing.result()
+        said.seek(0)
+        sys.stdout.write(said.read().decode(errors="replace"))
+        sys.stdout.flush()
+    return code or other
+
+
+def _pytest(arguments: list[str]) -> int:
     # A copy: pytest puts its own options into the list.
-    code = int(pytest.main([*arguments], plugins=[tier_plugin, Table()]))
-    return code if code or narrowed else _compiled(strict=STRICT in arguments)
+    return int(pytest.main([*arguments], plugins=[tier_plugin, Table()]))
 
 
-def _compiled(*, strict: bool) -> int:
-    """The data plane's tests once more, over its compiled form. Where it cannot be made, that is said, or `strict` a failure."""
-    sys.stderr.write("\nThe data plane once more, compiled (runtime/compiled/) ...\n")
+def _computing(arguments: list[str], said: IO[bytes]) -> int:
+    """The lane of the tests that need the processor alone, and behind it the compiled form. Whatever it prints goes to `said`."""
+    code = _run([*arguments, "-m", f"not ({WAITING})"], Form.PLAIN, said)
+    return code or _compiled(arguments, said)
+
+
+def _compiled(arguments: list[str], said: IO[bytes]) -> int:
+    """The data plane's tests once more, over its compiled form. Where it cannot be made, that is said, or with STRICT a failure."""
+    said.write(b"\nThe data plane once more, compiled (runtime/compiled/) ...\n")
     try:
         build()
     except BuildFailed as error:
-        sys.stderr.write(f"{error}\nThe compiled form was not tested: it cannot be made here.\n")
-        return int(strict)
+        said.write(f"{error}\nThe compiled form was not tested: it cannot be made here.\n".encode())
+        return int(STRICT in arguments)
     found = {pattern: sorted(glob.glob(pattern)) for pattern in DATA_PLANE}
     gone = [pattern for pattern, paths in found.items() if not paths]
     if gone:
-        sys.stderr.write(
-            f"DATA_PLANE in tests/tiers.py names what is not there: {', '.join(gone)}\n"
+        said.write(
+            f"DATA_PLANE in tests/tiers.py names what is not there: {', '.join(gone)}\n".encode()
         )
         return 1
     paths = [path for paths in found.values() for path in paths]
-    command = [sys.executable, "-m", "tests.tiers", *([STRICT] if strict else []), *paths]
-    environment = {**inherited_environment(), "GATEWAY_FORM": Form.COMPILED}
-    return subprocess.run(command, env=environment, check=False).returncode
+    return _run([*arguments, *paths], Form.COMPILED, said)
+
+
+def _run(arguments: list[str], form: Form, said: IO[bytes]) -> int:
+    said.flush()
+    command = [sys.executable, "-m", "tests.tiers", *arguments]
+    environment = {**inherited_environment(), "GATEWAY_FORM": form}
+    return subprocess.run(
+        command, env=environment, check=False, stdout=said, stderr=subprocess.STDOUT
+    ).returncode
 
 
 class Table:

@@ -3,6 +3,7 @@
 Exit codes: 0 it is there, 1 it could not be made. Processes that run keep what they have; the next ones take the new form.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from runtime.compiled.modules import FOLDER, GROUP, MODULES, ROOT, build_name, p
 
 _MYPY = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
 _LAST_LINES = 20
+_UNFINISHED = ".new-"
+"""Of a build that was killed, if it is there while nobody builds."""
 
 
 class BuildFailed(Exception):
@@ -23,12 +26,26 @@ class BuildFailed(Exception):
 
 
 def build(folder: Path = FOLDER, modules: Sequence[str] = MODULES) -> Path:
-    """The folder of the build, made unless it is there. Takes about a minute of CPU. Raises BuildFailed."""
+    """The folder of the build, made unless it is there. Takes minutes of CPU; one at a time, the others wait for it.
+
+    Raises BuildFailed.
+    """
     made = folder / build_name(modules)
     if compiled_files(made):
         return made
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # goes with the process, however that ends
+        if not compiled_files(made):
+            _make(made, modules)
+        for old in folder.iterdir():
+            if old.name.startswith(_UNFINISHED) or (old != made and compiled_files(old)):
+                shutil.rmtree(old, ignore_errors=True)
+    return made
+
+
+def _make(made: Path, modules: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(dir=made.parent, prefix=_UNFINISHED) as scratch:
         new = Path(scratch) / "build"
         _compile(modules, new, Path(scratch) / "c")
         missing = {*modules, f"{GROUP}__mypyc"} - compiled_files(new).keys()
@@ -36,15 +53,7 @@ def build(folder: Path = FOLDER, modules: Sequence[str] = MODULES) -> Path:
             raise BuildFailed(f"not made: {', '.join(sorted(missing))}")
         if build_name(modules) != made.name:
             raise BuildFailed("the sources changed while they were compiled: once more")
-        try:
-            new.rename(made)  # whole or not at all
-        except OSError:
-            if not compiled_files(made):  # else another build was faster
-                raise
-    for old in folder.iterdir():
-        if old != made and not old.name.startswith(".") and compiled_files(old):
-            shutil.rmtree(old, ignore_errors=True)
-    return made
+        new.rename(made)  # whole or not at all
 
 
 def _compile(modules: Sequence[str], new: Path, scratch: Path) -> None:
@@ -80,7 +89,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--compile"]:
         _run_mypyc(Path(arguments[1]), Path(arguments[2]), arguments[3:])
         return 0
-    sys.stderr.write(f"compiling {len(MODULES)} modules of the data plane (about a minute) ...\n")
+    sys.stderr.write(f"compiling {len(MODULES)} modules of the data plane (a minute or two) ...\n")
     try:
         made = build()
     except BuildFailed as error:

@@ -1,41 +1,92 @@
-"""`make test` runs the data plane's tests over both forms, and never leaves one out unsaid."""
+"""`make test` runs every test once, the data plane's over both forms, and never leaves one out unsaid."""
 
 import glob
+import subprocess
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from runtime.compiled.build import BuildFailed
 from tests import tiers
 
 pytestmark = pytest.mark.unit
 
 
+class Runs:
+    """What would have been run: arguments of pytest in this process and beside it, with the form of the latter."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
+        self.here: list[list[str]] = []
+        self.beside: list[tuple[list[str], str]] = []
+        self._codes = codes
+        monkeypatch.setattr(pytest, "main", self._main)
+        monkeypatch.setattr(subprocess, "run", self._run)
+        monkeypatch.setattr(tiers, "build", lambda: Path())
+
+    def _main(self, given: list[str], plugins: object) -> int:
+        self.here.append([*given])
+        given.insert(0, "--import-mode=importlib")  # as pytest does with its addopts
+        return self._codes.get("here", 0)
+
+    def _run(self, command: list[str], env: dict[str, str], **_: object) -> CompletedProcess[bytes]:
+        form = env["GATEWAY_FORM"]
+        self.beside.append((command[3:], form))
+        return CompletedProcess(command, self._codes.get(form, 0))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--strict-tiers"]])
+def test_a_whole_run_has_two_lanes_and_then_the_compiled_form(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    runs = Runs(monkeypatch, {})
+    assert tiers.main(arguments) == 0
+    assert runs.here == [[*arguments, "-m", tiers.WAITING]]
+    (computing, plain), (data_plane, compiled) = runs.beside
+    assert (computing, plain) == ([*arguments, "-m", f"not ({tiers.WAITING})"], "plain")
+    assert data_plane[: len(arguments)] == arguments
+    assert (set(data_plane) > {"tests/flow"}, compiled) == (True, "compiled")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code", "again"),
+    ("codes", "code", "beside"),
     [
-        ([], 0, [False]),
-        (["--strict-tiers"], 0, [True]),
-        (["--strict-tiers"], 1, []),
-        (["-k", "word"], 0, []),
-        (["--strict-tiers", "tests/unit"], 0, []),
+        ({"here": 1}, 1, ["plain", "compiled"]),
+        ({"plain": 3}, 3, ["plain"]),
+        ({"compiled": 4}, 4, ["plain", "compiled"]),
     ],
 )
-def test_the_compiled_form_follows_a_whole_run_that_passed(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, again: list[bool]
+def test_whatever_fails_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, codes: dict[str, int], code: int, beside: list[str]
 ) -> None:
-    def run(given: list[str], plugins: object) -> int:
-        given.insert(0, "--import-mode=importlib")  # as pytest does with its addopts
-        return code
+    runs = Runs(monkeypatch, codes)
+    assert tiers.main([]) == code
+    assert [form for _, form in runs.beside] == beside
 
-    followed: list[bool] = []
 
-    def compiled(*, strict: bool) -> int:
-        followed.append(strict)
-        return 0
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--strict-tiers"], 1)])
+def test_without_a_compiler_the_compiled_form_is_said_to_be_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+) -> None:
+    def refuse() -> Path:
+        raise BuildFailed("no compiler")
 
-    monkeypatch.setattr(pytest, "main", run)
-    monkeypatch.setattr(tiers, "_compiled", compiled)
+    Runs(monkeypatch, {})
+    monkeypatch.setattr(tiers, "build", refuse)
     assert tiers.main(arguments) == code
-    assert followed == again
+    assert "no compiler\nThe compiled form was not tested" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["-k", "word"], ["--strict-tiers", "tests/unit"]])
+def test_what_is_asked_for_runs_here_alone(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    runs = Runs(monkeypatch, {})
+    assert tiers.main(arguments) == 0
+    assert (runs.here, runs.beside) == ([arguments], [])
 
 
 def test_what_is_tested_in_both_forms_is_there() -> None:

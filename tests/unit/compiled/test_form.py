@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,27 @@ def test_sources_that_change_while_they_are_compiled_make_no_build(
     with pytest.raises(build_module.BuildFailed, match="sources changed"):
         build_module.build(tmp_path)
     assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+
+
+def test_of_two_builds_at_once_the_second_waits_and_takes_the_first_one_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on, compiled = threading.Event(), threading.Event(), []
+
+    def compile_(modules: object, new: Path, scratch: Path) -> None:
+        compiled.append(new)
+        started.set()
+        assert go_on.wait(20)
+        a_build(new.parent, new.name, True)
+
+    monkeypatch.setattr(build_module, "_compile", compile_)
+    a_build(tmp_path, ".new-killed/build")
+    a_build(tmp_path, "of_other_sources")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(build_module.build, tmp_path)
+        assert started.wait(20)
+        second = pool.submit(build_module.build, tmp_path)
+        go_on.set()
+        assert first.result() == second.result()
+    assert len(compiled) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", first.result().name}
