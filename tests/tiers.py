@@ -24,7 +24,7 @@ from tests.tier_plugin import TIERS, Tier, tiers_of
 STRICT = "--strict-tiers"
 WAITING = "stack or crash or browser or node"
 DATA_PLANE = """
-    tests/crash/test_accesslog_killed.py tests/crash/test_kills.py tests/flow tests/unit/gateway tests/unit/upstream
+    tests/crash/test_accesslog_killed.py tests/flow tests/unit/gateway tests/unit/upstream
     tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_headernames.py tests/unit/test_identity.py
     tests/unit/test_ratelimit.py tests/unit/routes/test_match.py
     tests/stack/test_auth_claims.py tests/stack/test_compiled.py tests/stack/test_corpus.py tests/stack/test_differential.py

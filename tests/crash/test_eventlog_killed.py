@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
-from runtime import redis
 from runtime.eventlog.errors import LogUnavailable
 from runtime.eventlog.protocol import Message
 from runtime.eventlog.redis_log import RedisLog
 from tests.crash.consuming import GROUP, TOPIC
+from tests.patient import patient
 from tests.until import until
 
 pytestmark = pytest.mark.crash
@@ -114,7 +114,7 @@ async def create(valkey: OwnValkey) -> None:
 
 async def holders(valkey: OwnValkey) -> dict[int, int]:
     """Process -> how many partitions it holds."""
-    client = redis.connect(valkey.url)
+    client = patient(valkey.url)
     tokens: list[Any] = [
         await client.get(key) async for key in client.scan_iter(f"*:lease:{GROUP}:*")
     ]

@@ -14,6 +14,7 @@ import pytest
 from runtime import redis
 from runtime.stack import Stack
 from sandbox.seed.dataset import generate
+from tests.patient import patient
 from tests.sandboxes import SMALL, Banyan, is_alive
 from tests.until import until
 
@@ -31,7 +32,7 @@ async def ask(dsn: str, sql: str) -> object:
 
 
 async def ping(url: str) -> bool:
-    client = redis.connect(url)
+    client = patient(url)
     try:
         return bool(await client.ping())
     finally:

@@ -14,12 +14,13 @@ import structlog
 from benchmarks.own_valkey import own_valkey
 from catalog.stage import Stage
 from gateway.control import Control, create_app
-from runtime import redis, settings
+from runtime import settings
 from runtime.flagsnapshot import FlagUser, read_snapshot
 from runtime.flagstore import KEY
 from runtime.identity import Identity, TokenRefused, TooManyTokens
 from runtime.jwks import KeysUnavailable
 from tests.fakes.keys import key_setting
+from tests.patient import patient
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -86,7 +87,7 @@ class Api:
 async def running(
     dsn: str, redis_url: str, folder: Path, *, profile: str = "sandbox", points: int = 10
 ) -> AsyncIterator[Api]:
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     await client.flushall()
     await client.aclose()
     # The production profile wants TLS, which embedded engines do not have: its rules are taken by `production`.
@@ -239,7 +240,7 @@ async def test_a_ramp_is_stored_pushed_and_answered(api, redis_url):
     assert (made["version"], made["changed"], made["published"]) == (2, True, True)
     assert (made["points"], made["down"], made["warnings"]) == (12.5, [], [])
     assert made["entity"]["at_least"]["live"] == 12.5
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     wire = await client.get(KEY)
     await client.aclose()
     assert isinstance(wire, bytes)
@@ -477,7 +478,7 @@ async def test_panic_takes_back_what_may_go_and_says_what_may_not(api, redis_url
         "flag_set": True,
         "kill_switch": True,
     }
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     wire = await client.get(KEY)
     await client.aclose()
     assert isinstance(wire, bytes)
@@ -513,7 +514,7 @@ async def test_with_redis_dead_ramps_are_refused_and_panic_works(empty_dsn, tmp_
             valkey.start()
 
             async def told() -> bool:
-                client = redis.connect(valkey.url)
+                client = patient(valkey.url)
                 wire = await client.get(KEY)
                 await client.aclose()
                 return isinstance(wire, bytes) and read_snapshot(wire).panic
@@ -549,7 +550,7 @@ async def _lock_out(cluster: Any, dsn: str, *, allow: bool) -> None:
 
 
 async def test_redis_is_told_by_the_running_process(api, redis_url):
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     await client.flushall()
 
     async def told() -> bool:

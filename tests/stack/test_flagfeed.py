@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
 from catalog.stage import Stage
-from runtime import redis
 from runtime.documentfeed import Source
 from runtime.flagchange import Ramp, apply
 from runtime.flagfeed import FlagFeed
 from runtime.flagset import Scope, first_flag_set, write_flag_set
 from runtime.flagsnapshot import FlagUser, write_snapshot
 from runtime.flagstore import CHANNEL, KEY, VERSION_KEY
+from tests.patient import patient
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -56,14 +56,14 @@ def wire(version: int, tenths: int = 0) -> bytes:
 
 async def put(valkey: OwnValkey, version: int, tenths: int = 0) -> None:
     """As the store publishes it, but without the message."""
-    client = redis.connect(valkey.url)
+    client = patient(valkey.url)
     await client.mset({KEY: wire(version, tenths), VERSION_KEY: f"s {version}"})
     await client.aclose()
 
 
 async def push(valkey: OwnValkey, message: bytes) -> int:
     """The message alone, to whoever listens now; answers how many that were."""
-    client = redis.connect(valkey.url)
+    client = patient(valkey.url)
     count = int(await client.publish(CHANNEL, message))
     await client.aclose()
     return count
@@ -118,7 +118,7 @@ async def test_what_no_message_told_is_polled(valkey, tmp_path):
 async def test_garbage_in_redis_is_refused_once_and_good_news_still_come(valkey, tmp_path):
     await put(valkey, 3)
     async with feeding(valkey.url, tmp_path, poll=0.05) as feed:
-        client = redis.connect(valkey.url)
+        client = patient(valkey.url)
         await client.mset({KEY: b"garbage", VERSION_KEY: "s 4"})
         await until(lambda: feed.counts.refused)
         polls = feed.counts.polls

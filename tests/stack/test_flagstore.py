@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.own_valkey import own_valkey
 from catalog.stage import Stage
-from runtime import redis, tasks
+from runtime import tasks
 from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.flagchange import Change, Ramp, SetOverride, apply
@@ -30,6 +30,7 @@ from runtime.flagstore import (
 from runtime.postgres import create_pool
 from runtime.published import keep_published, read_mark
 from tests.fakes.keys import keyring
+from tests.patient import patient
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -46,7 +47,7 @@ def ramp(tenths: int) -> Ramp:
 async def opened(dsn: str, redis_url: str) -> AsyncIterator[FlagStore]:
     await migrate_control(dsn)
     pool = await create_pool(dsn, name="test", size=6)
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     await client.flushall()
     try:
         yield FlagStore(pool, client, AuditChain(keyring("a1"), writer="control"))
@@ -73,7 +74,7 @@ async def change(store: FlagStore, change: Change, **more: object) -> Changed:
 
 
 async def held(url: str) -> tuple[bytes | None, bytes | None]:
-    client = redis.connect(url)
+    client = patient(url)
     wire, mark = await client.mget(KEY, VERSION_KEY)
     await client.aclose()
     assert not isinstance(wire, str)
@@ -110,7 +111,7 @@ async def test_a_change_is_the_next_version_in_both(store, redis_url):
 
 
 async def test_a_change_is_pushed_whole(store, redis_url):
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     pubsub = client.pubsub(ignore_subscribe_messages=True)
     await pubsub.subscribe(CHANNEL)
     await pubsub.get_message(timeout=5)
@@ -225,7 +226,7 @@ async def test_redis_is_repaired_from_postgresql(store, redis_url):
     assert await store.republish()
     assert not await store.republish()
     made = await change(store, ramp(10))
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     store_id = made.stored.store
 
     await client.flushall()

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
-from runtime import redis, tasks
+from runtime import tasks
 from runtime.auditchain import AuditChain
 from runtime.control_database import migrate_control
 from runtime.documentfeed import Source
@@ -20,6 +20,7 @@ from runtime.revocationfeed import RevocationFeed
 from runtime.revocations import Kind
 from runtime.revocationstore import LONGEST_SESSION, PLACE, ListFull, RevocationStore
 from tests.fakes.keys import keyring
+from tests.patient import patient
 from tests.until import until_async
 
 pytestmark = pytest.mark.stack
@@ -32,7 +33,7 @@ NEVER = 3600.0
 async def opened(dsn: str, redis_url: str) -> AsyncIterator[RevocationStore]:
     await migrate_control(dsn)
     pool = await create_pool(dsn, name="test", size=3)
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     try:
         yield RevocationStore(pool, client, AuditChain(keyring("a1"), writer="control"))
     finally:
@@ -42,7 +43,7 @@ async def opened(dsn: str, redis_url: str) -> AsyncIterator[RevocationStore]:
 
 @pytest.fixture
 async def store(empty_dsn: str, redis_url: str) -> AsyncIterator[RevocationStore]:
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     await client.flushall()
     await client.aclose()
     async with opened(empty_dsn, redis_url) as store:
@@ -136,7 +137,7 @@ async def test_processes_hear_of_it_without_a_poll(
     async with feeding(redis_url, tmp_path) as feed:
 
         async def listens() -> bool:
-            client = redis.connect(redis_url)
+            client = patient(redis_url)
             [(_, count)] = await client.pubsub_numsub(PLACE.channel)
             await client.aclose()
             return bool(count)
@@ -181,7 +182,7 @@ async def test_an_emptied_redis_is_told_again(
     store: RevocationStore, redis_url: str, tmp_path: Path
 ) -> None:
     await store.revoke(Kind.SUB, USER, reason="", actor="olga")
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     await client.flushall()
     await client.aclose()
     assert await store.republish()
@@ -202,7 +203,7 @@ async def test_the_empty_list_is_published_too(
 
 async def test_without_the_database_nothing_is_changed_and_that_is_told(redis_url: str) -> None:
     pool = await asyncpg.create_pool("postgresql://127.0.0.1:1/none", min_size=0)
-    client = redis.connect(redis_url)
+    client = patient(redis_url)
     store = RevocationStore(pool, client, AuditChain(keyring("a1"), writer="control"))
     for work in (
         lambda: store.revoke(Kind.SUB, USER, reason="", actor="olga"),
