@@ -5,7 +5,7 @@ version of the flags: so no flip is ever seen before the pins that it endangers 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -22,6 +22,8 @@ log = structlog.get_logger("pins")
 
 _AT_ONCE = 500
 _WAIT_SECONDS = 1.0
+_GATHER_SECONDS = 0.02
+"""Between two reads: what has come meanwhile comes at once. Whoever must know it now asks `catch_up`."""
 _AGAIN_SECONDS = 0.2
 CATCH_UP_SECONDS = 1.0
 _UNREACHABLE = (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -38,9 +40,8 @@ class PinFeed:
         self._log = events
         self._taken = taken
         self._pins = pins
-        self._read: list[Position] = []
+        self._read: dict[int, Position] = {}
         self._tasks: list[Any] = []
-        self._following: list[asyncio.Task[None]] = []
         self._stopping = False
         self.behind = False
         """The stream could not be read to its end lately."""
@@ -51,10 +52,8 @@ class PinFeed:
         self._tasks.append(spawn(self._follow_always(), name="pins.follow"))
 
     async def stop(self) -> None:
-        # Each by itself, and with a word beside: a group cancels its members once, and redis-py may swallow that (see
-        # `tasks.stop`), also for members of a group that begins only now.
-        self._stopping = True
-        await stop(*self._tasks, *self._following)
+        self._stopping = True  # redis-py may swallow a cancellation (see `tasks.stop`)
+        await stop(*self._tasks)
         self._tasks.clear()
 
     async def catch_up(self) -> bool:
@@ -79,9 +78,12 @@ class PinFeed:
             if not self._read:
                 await self._begin()
             ends = await self._log.end(TOPIC)
-            await asyncio.gather(
-                *(self._read_to(partition, end) for partition, end in enumerate(ends))
-            )
+            while left := {
+                partition: self._read[partition]
+                for partition, end in enumerate(ends)
+                if self._read[partition] < end
+            }:
+                await self._read_some(left, wait_seconds=0.0)
         except _UNREACHABLE as error:
             log.warning("pins.not_read", exc_info=error)
             return False
@@ -93,34 +95,24 @@ class PinFeed:
         count = await self._log.create(TOPIC)
         for intent in await self._taken():
             self._pins.hear(intent)
-        self._read = [BEGINNING] * count
+        self._read = dict.fromkeys(range(count), BEGINNING)
 
-    async def _read_to(self, partition: int, end: Position) -> None:
-        while self._read[partition] < end:
-            await self._read_some(partition, wait_seconds=0.0)
-
-    async def _read_some(self, partition: int, *, wait_seconds: float) -> None:
+    async def _read_some(self, after: Mapping[int, Position], *, wait_seconds: float) -> None:
         """Two may read one partition at a time: whoever comes second has nothing new to say."""
         try:
-            entries = await self._log.read(
-                TOPIC,
-                partition,
-                after=self._read[partition],
-                limit=_AT_ONCE,
-                wait_seconds=wait_seconds,
-            )
-        except PositionLost:
+            entries = await self._log.read(TOPIC, after, limit=_AT_ONCE, wait_seconds=wait_seconds)
+        except PositionLost as lost:
             # Trimmed away means settled: what is left is what counts.
-            self._read[partition] = BEGINNING
+            self._read[lost.partition] = BEGINNING
             return
         for entry in entries:
-            if entry.position <= self._read[partition]:
+            if entry.position <= self._read[entry.partition]:
                 continue
             try:
                 self._pins.hear(decode(entry.value))
             except NotSaid:
                 log.warning("pins.unknown_entry")
-            self._read[partition] = entry.position
+            self._read[entry.partition] = entry.position
 
     async def _follow_always(self) -> None:
         while not self._stopping:
@@ -129,18 +121,12 @@ class PinFeed:
             try:
                 if not self._read:
                     await self._begin()
-                async with asyncio.TaskGroup() as group:
-                    self._following = [
-                        group.create_task(self._follow(partition))
-                        for partition in range(len(self._read))
-                    ]
-            except* (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                while not self._stopping:
+                    await self._read_some({**self._read}, wait_seconds=_WAIT_SECONDS)
+                    await asyncio.sleep(_GATHER_SECONDS)
+            except _UNREACHABLE:
                 self.behind = True
             await asyncio.sleep(_AGAIN_SECONDS)
-
-    async def _follow(self, partition: int) -> None:
-        while not self._stopping:
-            await self._read_some(partition, wait_seconds=_WAIT_SECONDS)
 
 
 _OPEN = """

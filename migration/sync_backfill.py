@@ -25,6 +25,8 @@ log = structlog.get_logger("sync-backfill")
 GROUP = "sync-backfill"
 _AT_ONCE = 500
 _POLL_SECONDS = 0.5
+_GATHER_SECONDS = 0.02
+"""Behind a batch: what comes meanwhile is one batch."""
 _AGAIN_SECONDS = 0.5
 
 
@@ -73,6 +75,7 @@ class SyncBackfill:
             await consumer.commit(entries)
         except Fenced as fenced:
             log.warning("sync_backfill.fenced", count=len(fenced.partitions))
+        await self._sleep(_GATHER_SECONDS)
 
 
 def _keys(entries: Sequence[Entry]) -> dict[str, list[Key]]:

@@ -28,6 +28,7 @@ from runtime.eventlog.protocol import (
     TopicPartition,
     check_message,
     check_name,
+    check_partitions,
 )
 
 
@@ -117,21 +118,22 @@ class MemoryLog:
     async def read(
         self,
         topic: str,
-        partition: int,
+        after: Mapping[int, Position],
         *,
-        after: Position = BEGINNING,
         limit: int = 100,
         wait_seconds: float = 0.0,
     ) -> list[Entry]:
         held = self.topic(topic)
-        if not 0 <= partition < held.partitions:
-            raise ValueError(f"topic {topic} has no partition {partition}")
+        check_partitions(topic, after, held.partitions)
         deadline = self.clock() + wait_seconds
         while True:
-            entries = held.behind(partition, after, limit)
-            expected = entries[0].position - 1 if entries else held.ends[partition]
-            if after not in (BEGINNING, expected):
-                raise PositionLost(topic, partition)
+            entries: list[Entry] = []
+            for partition, position in after.items():
+                found = held.behind(partition, position, limit)
+                expected = found[0].position - 1 if found else held.ends[partition]
+                if position not in (BEGINNING, expected):
+                    raise PositionLost(topic, partition)
+                entries += found
             left = deadline - self.clock()
             if entries or left <= 0:
                 return entries
@@ -141,8 +143,7 @@ class MemoryLog:
         self, topic: str, partition: int, *, before: Position | None = None, limit: int = 100
     ) -> list[Entry]:
         held = self.topic(topic)
-        if not 0 <= partition < held.partitions:
-            raise ValueError(f"topic {topic} has no partition {partition}")
+        check_partitions(topic, [partition], held.partitions)
         return held.in_front(partition, before, limit)
 
     async def changed(self, seconds: float) -> None:

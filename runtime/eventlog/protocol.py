@@ -141,13 +141,15 @@ class EventLog(Protocol):
     async def read(
         self,
         topic: str,
-        partition: int,
+        after: Mapping[int, Position],
         *,
-        after: Position = BEGINNING,
         limit: int = 100,
         wait_seconds: float = 0.0,
     ) -> list[Entry]:
-        """Entries behind a position, without a group; waits for the first one. Raises PositionLost."""
+        """Entries behind these positions of these partitions, without a group, at most `limit` of each; waits for the first one.
+
+        In order per partition. Raises PositionLost.
+        """
         ...
 
     async def read_back(
@@ -208,6 +210,13 @@ def check_message(message: Message) -> None:
         raise ValueError(f"an entry of {size} bytes; {LARGEST_BYTES} is the most")
     if len(headers) > MOST_HEADERS:
         raise ValueError(f"an entry with {len(headers)} headers; {MOST_HEADERS} is the most")
+
+
+def check_partitions(topic: str, wanted: Iterable[int], count: int) -> None:
+    """Raises ValueError for one that the topic does not have."""
+    for partition in wanted:
+        if not 0 <= partition < count:
+            raise ValueError(f"topic {topic} has no partition {partition}")
 
 
 def check_name(name: str) -> str:

@@ -70,29 +70,35 @@ class RedisConsumer:
 
     async def poll(self, max_entries: int = 100, wait_seconds: float = 0.0) -> list[Entry]:
         deadline = time.monotonic() + wait_seconds
-        while True:
-            self._expect_tender()
-            entries = await self._fetch(max_entries)
-            left = deadline - time.monotonic()
-            if entries or left <= 0:
-                return entries
-            await self._wait(left)
+        entries = await self._next(max_entries, 0.0)
+        while not entries and (left := deadline - time.monotonic()) > 0:
+            # No longer than until the leases are looked after: there may be others then.
+            entries = await self._next(max_entries, min(left, self._lease_seconds / 3))
+        return entries
 
-    async def _fetch(self, max_entries: int) -> list[Entry]:
+    async def _next(self, max_entries: int, wait_seconds: float) -> list[Entry]:
+        self._expect_tender()
         turn = self._holdings.turn(self._paused)
-        wanted = [(partition, self._holdings.cursor(partition)) for partition in turn]
-        tokens = [self._holdings.token(partition) for partition in turn]
-        if not wanted:
+        if not turn:
+            await _set_within(self._tended, wait_seconds)
+            self._tended.clear()
             return []
-        limit = per_partition(max_entries, len(wanted))
-        fetched = await self._server.fetch(wanted, limit=limit, group=self._group)
+        tokens = {partition: self._holdings.token(partition) for partition in turn}
+        cursors = {partition: self._holdings.cursor(partition) for partition in turn}
+        ready = await self._server.ready(cursors, seconds=wait_seconds)
+        fetched = await self._server.fetch(
+            {partition: cursors[partition] for partition in ready},
+            limit=per_partition(max_entries, len(ready)),
+            group=self._group,
+            leased=turn,
+        )
         valid = []
-        for (partition, _), token, found in zip(wanted, tokens, fetched, strict=True):
-            if found.holder != token:
+        for partition, token in tokens.items():
+            if fetched.holders[partition] != token:
                 self._lost(partition, token)
-            elif self._holdings.holds(partition, token):
+            elif partition in fetched.entries and self._holdings.holds(partition, token):
                 # Else it was given back while the answer was on its way.
-                valid.append(found.entries)
+                valid.append(fetched.entries[partition])
         entries = list(dealt(valid, max_entries))
         self._holdings.deliver(entries)
         return entries
@@ -101,17 +107,6 @@ class RedisConsumer:
         if self._holdings.holds(partition, token):
             self._holdings.drop(partition)
         self._wake.set()
-
-    async def _wait(self, seconds: float) -> None:
-        """For an entry, but no longer than until the leases are looked after: there may be others then."""
-        seconds = min(seconds, self._lease_seconds / 3)
-        active = self._holdings.active(self._paused)
-        if active:
-            wanted = [(partition, self._holdings.cursor(partition)) for partition in active]
-            await self._server.wait(wanted, seconds=seconds)
-        else:
-            await _set_within(self._tended, seconds)
-            self._tended.clear()
 
     async def commit(self, done: Iterable[Entry | Place]) -> None:
         moves, fenced = self._holdings.committable(done)

@@ -44,8 +44,10 @@ from runtime.eventlog.protocol import (
     Position,
     Start,
     Target,
+    TopicPartition,
     check_message,
     check_name,
+    check_partitions,
 )
 from runtime.eventlog.redis_consumer import RedisConsumer
 from runtime.eventlog.redis_server import RedisServer
@@ -175,49 +177,65 @@ class RedisLog:
     async def read(
         self,
         topic: str,
-        partition: int,
+        after: Mapping[int, Position],
         *,
-        after: Position = BEGINNING,
         limit: int = 100,
         wait_seconds: float = 0.0,
     ) -> list[Entry]:
-        if not 0 <= partition < await self._partitions(topic):
-            raise ValueError(f"topic {topic} has no partition {partition}")
-        where = [((topic, partition), after)]
+        check_partitions(topic, after, await self._partitions(topic))
         deadline = time.monotonic() + wait_seconds
-        while True:
-            [fetched] = await self._server.fetch(where, limit=limit)
-            if after != BEGINNING:
-                await self._expect_no_gap(topic, partition, after, fetched.entries)
-            left = deadline - time.monotonic()
-            if fetched.entries or left <= 0:
-                return fetched.entries
-            await self._server.wait(where, seconds=left)
+        entries = await self._behind(topic, after, limit, 0.0)
+        while not entries and (left := deadline - time.monotonic()) > 0:
+            entries = await self._behind(topic, after, limit, left)
+        return entries
+
+    async def _behind(
+        self, topic: str, after: Mapping[int, Position], limit: int, wait_seconds: float
+    ) -> list[Entry]:
+        where = {(topic, partition): position for partition, position in after.items()}
+        ready = await self._server.ready(where, seconds=wait_seconds)
+        fetched = await self._server.fetch({one: where[one] for one in ready}, limit=limit)
+        await self._expect_no_gap(topic, after, fetched.entries)
+        return [entry for entries in fetched.entries.values() for entry in entries]
 
     async def read_back(
         self, topic: str, partition: int, *, before: Position | None = None, limit: int = 100
     ) -> list[Entry]:
-        if not 0 <= partition < await self._partitions(topic):
-            raise ValueError(f"topic {topic} has no partition {partition}")
+        check_partitions(topic, [partition], await self._partitions(topic))
         if before == BEGINNING:
             return []  # Redis refuses an interval that ends before its lowest id
         return await self._server.fetch_back((topic, partition), before=before, limit=limit)
 
     async def _expect_no_gap(
-        self, topic: str, partition: int, after: Position, entries: Sequence[Entry]
+        self,
+        topic: str,
+        after: Mapping[int, Position],
+        found: Mapping[TopicPartition, Sequence[Entry]],
     ) -> None:
-        """Raises PositionLost if something behind `after` was trimmed, or `after` is of a topic that was lost."""
-        if not entries:
-            end = (await self.end(topic))[partition]
-            if end > after:
-                # Appended just now, or trimmed.
-                [fetched] = await self._server.fetch([((topic, partition), after)], limit=1)
-                entries = fetched.entries
-                if not entries:
-                    raise PositionLost(topic, partition)
-            elif end < after:
+        """Raises PositionLost if something behind a position was trimmed, or it is of a topic that was lost."""
+        quiet = []
+        for partition, position in after.items():
+            entries = found.get((topic, partition))
+            if position == BEGINNING:
+                continue
+            if not entries:
+                quiet.append(partition)
+            elif not follows(entries[0].position, position):
                 raise PositionLost(topic, partition)
-        if entries and not follows(entries[0].position, after):
+        if not quiet:
+            return
+        ends = await self.end(topic)
+        for partition in quiet:
+            if ends[partition] < after[partition]:
+                raise PositionLost(topic, partition)
+            if ends[partition] > after[partition]:
+                await self._expect_next(topic, partition, after[partition])
+
+    async def _expect_next(self, topic: str, partition: int, after: Position) -> None:
+        """Something was appended just now, or trimmed before it was read."""
+        wanted = {(topic, partition): after}
+        entries = (await self._server.fetch(wanted, limit=1)).entries[topic, partition]
+        if not entries or not follows(entries[0].position, after):
             raise PositionLost(topic, partition)
 
     async def end(self, topic: str) -> list[Position]:

@@ -22,10 +22,10 @@ WAIT_SLICE_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """Entries of one partition, and the token of its lease behind that."""
+    """Entries by partition, and the tokens of the leases behind that."""
 
-    entries: list[Entry]
-    holder: bytes | None
+    entries: Mapping[TopicPartition, list[Entry]]
+    holders: Mapping[TopicPartition, bytes | None]
 
 
 class RedisServer:
@@ -74,24 +74,45 @@ class RedisServer:
             memory = await self._redis.info("memory")
         return {**persistence, **memory}
 
+    async def ready(
+        self, wanted: Mapping[TopicPartition, Position], *, seconds: float
+    ) -> list[TopicPartition]:
+        """Those that have something behind their position, in this order; waits for the first one (at most a slice)."""
+        behind = {self.stream(partition): id_of(after) for partition, after in wanted.items()}
+        block = round(min(seconds, WAIT_SLICE_SECONDS) * 1000)
+        with asking():
+            if block > 0:
+                answer: Any = await self._waits.xread(behind, count=1, block=block)  # type: ignore[arg-type]
+            else:
+                answer = await self._redis.xread(behind, count=1)  # type: ignore[arg-type]
+        # A mapping in RESP3, pairs in RESP2; both begin with the stream's name.
+        named = {bytes(one if isinstance(answer, dict) else one[0]) for one in answer or ()}
+        return [partition for partition in wanted if self.stream(partition).encode() in named]
+
     async def fetch(
-        self, wanted: Sequence[tuple[TopicPartition, Position]], *, limit: int, group: str = ""
-    ) -> list[Fetched]:
-        """Entries behind each position. The lease is read behind the entries: if it still holds, they were the holder's."""
+        self,
+        wanted: Mapping[TopicPartition, Position],
+        *,
+        limit: int,
+        group: str = "",
+        leased: Sequence[TopicPartition] = (),
+    ) -> Fetched:
+        """At most so many entries behind each position. The leases are read behind the entries: one that still holds, held."""
         pipeline = self._redis.pipeline(transaction=False)
-        for partition, after in wanted:
-            topic, number = partition
+        for partition, after in wanted.items():
             pipeline.xrange(self.stream(partition), min=f"({id_of(after)}", count=limit)
-            pipeline.get(f"{self.key(topic)}:lease:{group}:{number}")
+        if leased:
+            pipeline.mget([f"{self.key(topic)}:lease:{group}:{number}" for topic, number in leased])
         with asking():
             answers = await pipeline.execute()
-        return [
-            Fetched(
-                entries=[entry_of(*partition, *found) for found in answers[2 * index]],
-                holder=answers[2 * index + 1],
-            )
-            for index, (partition, _) in enumerate(wanted)
-        ]
+        holders = dict(zip(leased, answers.pop(), strict=True)) if leased else {}
+        return Fetched(
+            entries={
+                partition: [entry_of(*partition, *found) for found in answer]
+                for partition, answer in zip(wanted, answers, strict=True)
+            },
+            holders=holders,
+        )
 
     async def fetch_back(
         self, partition: TopicPartition, *, before: Position | None, limit: int
@@ -103,18 +124,6 @@ class RedisServer:
                 self.stream(partition), max=newest, count=limit
             )
         return [entry_of(*partition, *one) for one in found]
-
-    async def wait(
-        self, wanted: Sequence[tuple[TopicPartition, Position]], *, seconds: float
-    ) -> None:
-        """Return when one of these partitions has something behind its position, or after so long (at most a slice).
-
-        What the read answers is not used: its shape differs between RESP2 and RESP3, and a lease may have gone meanwhile.
-        """
-        behind = {self.stream(partition): id_of(after) for partition, after in wanted}
-        block = max(1, round(min(seconds, WAIT_SLICE_SECONDS) * 1000))
-        with asking():
-            await self._waits.xread(behind, count=1, block=block)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         await asyncio.gather(self._redis.aclose(), self._waits.aclose())

@@ -3,6 +3,7 @@
 That module has a fixture `world` (LogWorld): one empty log, opened by as many hands as a test likes, and a way to let its time pass.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
@@ -125,7 +126,7 @@ class EventLogContract:
         key, value = b"\x00\xff:\r\n", bytes(range(256))
         headers = {"traceparent": b"00-\xff", "origin": b""}
         place = await log.append(TOPIC, key, value, headers=headers)
-        [entry] = await log.read(TOPIC, place.partition)
+        [entry] = await log.read(TOPIC, {place.partition: BEGINNING})
         assert (entry.topic, entry.partition, entry.position) == (
             TOPIC,
             place.partition,
@@ -136,13 +137,13 @@ class EventLogContract:
 
     async def test_empty_key_and_value(self, log: EventLog) -> None:
         place = await log.append(TOPIC, b"", b"")
-        [entry] = await log.read(TOPIC, place.partition)
+        [entry] = await log.read(TOPIC, {place.partition: BEGINNING})
         assert (entry.key, entry.value, dict(entry.headers)) == (b"", b"", {})
 
     async def test_the_most_headers(self, log: EventLog) -> None:
         headers = {f"name {n}": b"%d" % n for n in range(MOST_HEADERS)}
         place = await log.append(TOPIC, b"", b"", headers=headers)
-        [entry] = await log.read(TOPIC, place.partition)
+        [entry] = await log.read(TOPIC, {place.partition: BEGINNING})
         assert dict(entry.headers) == headers
 
     async def test_a_megabyte(self, log: EventLog) -> None:
@@ -167,7 +168,7 @@ class EventLogContract:
             assert place.partition == partition_of(message.key, PARTITIONS)
             [entry] = [
                 entry
-                for entry in await log.read(TOPIC, place.partition)
+                for entry in await log.read(TOPIC, {place.partition: BEGINNING})
                 if entry.position == place.position
             ]
             assert entry.value == message.value
@@ -196,7 +197,7 @@ class EventLogContract:
             async with log.consumer(GROUP, ["other"]):
                 raise AssertionError
         for asked in (
-            log.read("other", 0),
+            log.read("other", {0: BEGINNING}),
             log.end("other"),
             log.groups("other"),
             log.lag(GROUP, "other"),
@@ -631,24 +632,40 @@ class EventLogContract:
         found: list[Entry] = []
         while not found or found[-1].position < end:
             after = found[-1].position if found else BEGINNING
-            found += await log.read(TOPIC, partition, after=after, limit=10)
+            found += await log.read(TOPIC, {partition: after}, limit=10)
         assert values(found) == list(range(25))
-        assert await log.read(TOPIC, partition, after=end) == []
+        assert await log.read(TOPIC, {partition: end}) == []
         with pytest.raises(ValueError, match="no partition 8"):
-            await log.read(TOPIC, PARTITIONS)
+            await log.read(TOPIC, {PARTITIONS: BEGINNING})
 
     @pytest.mark.parametrize("held", [0, 3])
     async def test_a_read_that_waits_is_woken_by_an_append(self, log: EventLog, held: int) -> None:
         await log.append_many(messages(held, keys=1))
         partition = partition_of(b"key 0", PARTITIONS)
         after = (await log.end(TOPIC))[partition]
-        waiting = tasks.spawn(
-            log.read(TOPIC, partition, after=after, wait_seconds=3600), name="read"
-        )
+        waiting = tasks.spawn(log.read(TOPIC, {partition: after}, wait_seconds=3600), name="read")
         await log.append(TOPIC, b"key 0", b"9")
         assert values(await waiting) == [9]
         end = (await log.end(TOPIC))[partition]
-        assert await log.read(TOPIC, partition, after=end, wait_seconds=0.05) == []
+        assert await log.read(TOPIC, {partition: end}, wait_seconds=0.05) == []
+
+    async def test_several_partitions_are_read_at_once(self, log: EventLog) -> None:
+        await log.append_many(messages(40))
+        ends = dict(enumerate(await log.end(TOPIC)))
+        after = dict.fromkeys(ends, BEGINNING)
+        found: list[Entry] = []
+        while page := await log.read(TOPIC, after, limit=2):
+            counts = Counter(entry.partition for entry in page)
+            assert max(counts.values()) <= 2
+            assert all(entry.position > after[entry.partition] for entry in page)
+            found += page
+            after |= {entry.partition: entry.position for entry in page}
+        assert after == ends
+        assert sorted(values(found)) == list(range(40))
+        waiting = tasks.spawn(log.read(TOPIC, after, wait_seconds=3600), name="read")
+        place = await log.append(TOPIC, b"key 3", b"40")
+        [entry] = await waiting
+        assert (entry.partition, entry.position) == (place.partition, place.position)
 
     async def test_a_reader_hears_of_what_it_has_missed(
         self, world: LogWorld, log: EventLog
@@ -659,15 +676,15 @@ class EventLogContract:
         await log.trim(TOPIC, keep_seconds=0, ungrouped=True)
         for place in places[:-1]:
             with pytest.raises(PositionLost):
-                await log.read(TOPIC, partition, after=place.position)
-        assert await log.read(TOPIC, partition, after=places[-1].position) == []
+                await log.read(TOPIC, {partition: place.position})
+        assert await log.read(TOPIC, {partition: places[-1].position}) == []
         await log.append(TOPIC, b"key 0", b"10")
         with pytest.raises(PositionLost):
-            await log.read(TOPIC, partition, after=places[3].position)
+            await log.read(TOPIC, {partition: places[3].position})
         with pytest.raises(PositionLost):
-            await log.read(TOPIC, partition, after=Position(places[-1].position + 1000))
-        assert values(await log.read(TOPIC, partition, after=places[-1].position)) == [10]
-        assert values(await log.read(TOPIC, partition)) == [10]
+            await log.read(TOPIC, {partition: Position(places[-1].position + 1000)})
+        assert values(await log.read(TOPIC, {partition: places[-1].position})) == [10]
+        assert values(await log.read(TOPIC, {partition: BEGINNING})) == [10]
 
     async def test_read_back_page_by_page_to_the_front(self, log: EventLog) -> None:
         places = await log.append_many(messages(25, keys=1))

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.own_valkey import OwnValkey, own_valkey
 from runtime.eventlog.errors import LogUnavailable
-from runtime.eventlog.protocol import Message
+from runtime.eventlog.protocol import BEGINNING, Message
 from runtime.eventlog.redis_log import RedisLog
 from tests.crash.consuming import GROUP, TOPIC
 from tests.patient import patient
@@ -71,7 +71,7 @@ async def kept(valkey: OwnValkey) -> list[bytes]:
     found = [
         entry.value
         for partition in range(len(await log.end(TOPIC)))
-        for entry in await log.read(TOPIC, partition, limit=100_000)
+        for entry in await log.read(TOPIC, {partition: BEGINNING}, limit=100_000)
     ]
     await log.close()
     return found

@@ -18,6 +18,7 @@ from catalog import assets
 from catalog.stage import Side
 from migration.relay import create_topics
 from runtime.control_database import migrate_control
+from runtime.eventlog.protocol import BEGINNING
 from runtime.eventlog.redis_log import RedisLog
 from runtime.intent import TOPIC, Closed, Intent, Outcome, Settled, decode, encode, stream_key
 from runtime.serviceevent import topic_of
@@ -112,7 +113,7 @@ class World:
     async def settled(self) -> list[str]:
         found = []
         for partition in range(len(await self.log.end(TOPIC))):
-            found += await self.log.read(TOPIC, partition, limit=10_000)
+            found += await self.log.read(TOPIC, {partition: BEGINNING}, limit=10_000)
         said = [decode(entry.value) for entry in found]
         return [one.id for one in said if isinstance(one, Settled)]
 
@@ -263,7 +264,7 @@ async def test_o1_o2_a_relay_is_killed_before_and_behind_the_publication(
     await until_async(world.idle, within=WITHIN)
     found = []
     for partition in range(len(await world.log.end(topic_of(STOCK.entity)))):
-        found += await world.log.read(topic_of(STOCK.entity), partition)
+        found += await world.log.read(topic_of(STOCK.entity), {partition: BEGINNING})
     assert len(found) == 2 * copies
     assert [row[1] for row in await world.rows(Side.LEGACY)] == [2]
 

@@ -22,6 +22,7 @@ from benchmarks.writes.edge_world import OWNER, STAGES
 from catalog import assets
 from catalog.stage import Side
 from migration.held_sql import place
+from runtime.eventlog.protocol import BEGINNING
 from runtime.eventlog.redis_log import RedisLog
 from runtime.intent import TOPIC, Intent, Said, Settled, decode
 from runtime.stack import Stack
@@ -160,7 +161,7 @@ async def said(log: RedisLog) -> list[Said]:
     """All that a mirror stream holds."""
     found = []
     for partition in range(len(await log.end(TOPIC))):
-        found += await log.read(TOPIC, partition, limit=10_000)
+        found += await log.read(TOPIC, {partition: BEGINNING}, limit=10_000)
     return [decode(entry.value) for entry in found]
 
 

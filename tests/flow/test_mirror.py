@@ -24,6 +24,7 @@ from migration.retries import Retries
 from migration.store import Answer, Change, Unavailable
 from routes.key import Key
 from runtime.eventlog.memory import MemoryConsumer, MemoryLog
+from runtime.eventlog.protocol import BEGINNING
 from runtime.flagstore import StoreUnavailable
 from runtime.intent import TOPIC, Closed, Intent, Outcome, Said, Settled, decode, encode, stream_key
 from tests.fakes.memory_intents import MemoryIntents
@@ -160,7 +161,7 @@ class World:
         found = [
             decode(entry.value)
             for partition in range(4)
-            for entry in await self.log.read(TOPIC, partition, limit=1000)
+            for entry in await self.log.read(TOPIC, {partition: BEGINNING}, limit=1000)
             if entry.value != NOT_OURS
         ]
         return [said.id for said in found if isinstance(said, Settled)]
@@ -215,7 +216,7 @@ async def test_the_word_lies_beside_its_intent(world: World, consumer: MemoryCon
     await world.work(consumer)
     where: dict[str, set[int]] = {}
     for partition in range(4):
-        for entry in await world.log.read(TOPIC, partition, limit=1000):
+        for entry in await world.log.read(TOPIC, {partition: BEGINNING}, limit=1000):
             where.setdefault(decode(entry.value).id, set()).add(partition)
     assert len(await world.settled()) == 16
     assert [where[intent.id] for intent in intents if len(where[intent.id]) > 1] == []

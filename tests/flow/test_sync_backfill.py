@@ -24,7 +24,7 @@ from migration.sync_backfill import GROUP, SyncBackfill
 from routes.key import Key, write_key
 from runtime.eventlog.errors import LogUnavailable
 from runtime.eventlog.memory import MemoryLog
-from runtime.eventlog.protocol import Message, Place
+from runtime.eventlog.protocol import BEGINNING, Message, Place
 from runtime.flagstore import StoreUnavailable
 from runtime.serviceevent import NotAnEvent, ServiceEvent, decode, encode, topic_of
 from tests.fakes.memory_ledger import MemoryLedger
@@ -150,7 +150,7 @@ class World:
         return [
             decode(entry.value)
             for partition in range(2)
-            for entry in await self.log.read(TOPIC, partition, limit=1000)
+            for entry in await self.log.read(TOPIC, {partition: BEGINNING}, limit=1000)
         ]
 
     async def equal(self, sku: str) -> bool:
@@ -180,7 +180,7 @@ async def test_a_write_a_change_and_a_delete_arrive(world: World) -> None:
 async def test_an_event_is_a_cloud_event_without_values(world: World) -> None:
     world.write("x", 41)
     await world.publish()
-    [entry] = [e for n in range(2) for e in await world.log.read(TOPIC, n)]
+    [entry] = [e for n in range(2) for e in await world.log.read(TOPIC, {n: BEGINNING})]
     assert b'"specversion":"1.0"' in entry.value
     assert b"on_hand" not in entry.value
     assert entry.key == f"{STOCK.entity}:{PARTNER}~A~x".encode()

@@ -12,7 +12,6 @@ from typing import ParamSpec, TypeVar
 from runtime.eventlog.errors import LogUnavailable
 from runtime.eventlog.memory import MemoryConsumer, MemoryLog
 from runtime.eventlog.protocol import (
-    BEGINNING,
     NO_HEADERS,
     Entry,
     Message,
@@ -92,16 +91,13 @@ class ProcessLog:
     async def read(
         self,
         topic: str,
-        partition: int,
+        after: Mapping[int, Position],
         *,
-        after: Position = BEGINNING,
         limit: int = 100,
         wait_seconds: float = 0.0,
     ) -> list[Entry]:
         # It waits for entries at the other end: only the answer takes time.
-        entries = await self._log.read(
-            topic, partition, after=after, limit=limit, wait_seconds=wait_seconds
-        )
+        entries = await self._log.read(topic, after, limit=limit, wait_seconds=wait_seconds)
         self._need()
         if entries:
             await self._process.travel()

@@ -21,7 +21,7 @@ from runtime.eventlog.errors import (
     UnknownTopic,
     Unsuitable,
 )
-from runtime.eventlog.protocol import Consumer, EventLog
+from runtime.eventlog.protocol import BEGINNING, Consumer, EventLog
 from runtime.eventlog.redis_consumer import RedisConsumer
 from runtime.eventlog.redis_log import RedisLog
 from runtime.logs import ALLOWED
@@ -220,7 +220,7 @@ async def test_a_dead_server_is_unavailable_and_comes_back(
         valkey.kill()
         for asked in (
             own.log.append(TOPIC, b"key", b"1"),
-            own.log.read(TOPIC, 0),
+            own.log.read(TOPIC, {0: BEGINNING}),
             own.log.lag(GROUP, TOPIC),
             consumer.poll(),
             consumer.commit(entries),
@@ -258,20 +258,20 @@ async def test_an_emptied_server_takes_appends_again_and_no_old_position(
     places = await own.log.append_many(messages(10, keys=1))
     reader = own.open()
     partition = places[0].partition
-    await reader.read(TOPIC, partition)
+    await reader.read(TOPIC, {partition: BEGINNING})
     await own.redis.flushall()
     with capture_logs() as lines:
         again = await own.log.append_many(messages(20, keys=1))
     assert lines == [{"event": "eventlog.topic_lost", "topic": TOPIC, "log_level": "error"}]
     assert again[0].position > places[-1].position
     with pytest.raises(PositionLost):
-        await reader.read(TOPIC, partition, after=places[2].position)
-    assert values(await reader.read(TOPIC, partition)) == list(range(20))
+        await reader.read(TOPIC, {partition: places[2].position})
+    assert values(await reader.read(TOPIC, {partition: BEGINNING})) == list(range(20))
     await own.redis.flushall()
     with pytest.raises(UnknownTopic):
         await reader.append(TOPIC, b"key", b"1")
     with pytest.raises(UnknownTopic):
-        await reader.read(TOPIC, partition, after=again[0].position)
+        await reader.read(TOPIC, {partition: again[0].position})
 
 
 async def test_a_member_of_an_emptied_log_begins_anew(own: RedisWorld) -> None:

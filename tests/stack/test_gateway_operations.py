@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.world import everybody_at, gateway
 from catalog.stage import Stage
+from runtime.eventlog.protocol import BEGINNING
 from runtime.eventlog.redis_log import RedisLog
 from runtime.intent import TOPIC, Intent, decode
 from runtime.stack import Stack
@@ -154,7 +155,7 @@ async def intents(world: Stack) -> set[tuple[str, tuple[str, ...] | None]]:
     try:
         found = []
         for partition in range(len(await log.end(TOPIC))):
-            found += await log.read(TOPIC, partition, limit=10_000)
+            found += await log.read(TOPIC, {partition: BEGINNING}, limit=10_000)
         said = [decode(entry.value) for entry in found]
         return {(s.entity, s.key) for s in said if isinstance(s, Intent)}
     finally:

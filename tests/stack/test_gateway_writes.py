@@ -15,6 +15,7 @@ import pytest
 from benchmarks.world import everybody_at, gateway
 from catalog.stage import Side, Stage
 from routes.idempotency import row_id
+from runtime.eventlog.protocol import BEGINNING
 from runtime.eventlog.redis_log import RedisLog
 from runtime.intent import TOPIC, Closed, Intent, Outcome, Said, decode
 from runtime.stack import Stack
@@ -77,7 +78,7 @@ class Edge:
         try:
             found = []
             for partition in range(len(await log.end(TOPIC))):
-                found += await log.read(TOPIC, partition, limit=10_000)
+                found += await log.read(TOPIC, {partition: BEGINNING}, limit=10_000)
             return [decode(entry.value) for entry in found]
         finally:
             await log.close()

@@ -1,7 +1,7 @@
 """The feed of pins over an event log in memory: what it knows before new flags are taken, and what it says of itself."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -11,7 +11,7 @@ from gateway.pinfeed import PinFeed
 from gateway.pins import Pins
 from runtime.eventlog.errors import LogUnavailable
 from runtime.eventlog.memory import MemoryLog
-from runtime.eventlog.protocol import BEGINNING, Entry, Position
+from runtime.eventlog.protocol import Entry, Position
 from runtime.intent import TOPIC, Intent, encode, stream_key
 from tests.until import until_async
 
@@ -106,17 +106,14 @@ class Deaf(MemoryLog):
     async def read(
         self,
         topic: str,
-        partition: int,
+        after: Mapping[int, Position],
         *,
-        after: Position = BEGINNING,
         limit: int = 100,
         wait_seconds: float = 0.0,
     ) -> list[Entry]:
         self.waiting = self.waiting or wait_seconds > 0
         try:
-            return await super().read(
-                topic, partition, after=after, limit=limit, wait_seconds=wait_seconds
-            )
+            return await super().read(topic, after, limit=limit, wait_seconds=wait_seconds)
         except asyncio.CancelledError:
             return []
 
