@@ -5,7 +5,6 @@ import random
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import asyncpg
 
 from benchmarks.claim import Claim
 from benchmarks.size import Size
-from benchmarks.world import gateway, sandbox
+from benchmarks.world import sandbox
 from benchmarks.writes.caller import Caller, client
 from benchmarks.writes.edge_world import STAGES, lease
 from benchmarks.writes.kinds import KINDS, PREFIX
@@ -38,25 +37,19 @@ async def run(size: Size) -> AsyncIterator[Claim]:
     with (
         tempfile.TemporaryDirectory(prefix="banyan-bench-") as name,
         sandbox(Path(name), scale=60, durable=True) as stack,
-        ExitStack() as running,
     ):
         await lease(stack)
-        urls = {
-            side: running.enter_context(gateway(stack, Path(name), name=f"lag-{side}")).url
-            for side in Side
-        }
+        url = stack.urls["gateway"]
         async with client(200) as opened:
-            await half_and_half(Ramp(stack, opened, list(urls.values())))
-            edges = {side: Caller(opened, stack.tokens, url) for side, url in urls.items()}
-            yield await _measure(stack, edges, per_second=size.of(200, 40), seconds=size.of(60, 5))
+            await half_and_half(Ramp(stack, opened, [url]))
+            edge = Caller(opened, stack.tokens, url)
+            yield await _measure(stack, edge, per_second=size.of(200, 40), seconds=size.of(60, 5))
 
 
-async def _measure(
-    stack: Stack, edges: Mapping[Side, Caller], *, per_second: int, seconds: int
-) -> Claim:
+async def _measure(stack: Stack, edge: Caller, *, per_second: int, seconds: int) -> Claim:
     told, shared, chance = Told(), numbers(), random.Random(SEED)
     clients = {}
-    for side, edge in edges.items():
+    for side in Side:
         users = USERS[STAGES[side]]
         parents = await parents_of(edge, users)
         clients[side] = Working(edge, side, users, parents, told, shared, chance)
@@ -84,7 +77,7 @@ async def _measure(
         how=(
             f"{told.acknowledged} writes over {len(KINDS)} entities in {took:.1f} s, half of them to legacy; {len(lags)} rows by"
             f" pg_xact_commit_timestamp of their last version on both sides; median {p50:.3f} s, greatest {max(lags):.3f} s;"
-            f" {missing} not there after {_ARRIVED_WITHIN_SECONDS:g} s; {len(told.odd)} odd answers{_first(told.odd)}; load, gateways, services,"
+            f" {missing} not there after {_ARRIVED_WITHIN_SECONDS:g} s; {len(told.odd)} odd answers{_first(told.odd)}; load, gateway, services,"
             f" engines and movers on this machine's cores"
         ),
     )
