@@ -19,6 +19,7 @@ from runtime.alerts import COLUMNS, Alert, read_alert
 from runtime.alertwebhook import NotDelivered, Webhook
 from runtime.flagstore import StoreUnavailable, asking
 from runtime.postgres import POSTGRESQL, Connection
+from runtime.tasks import finished
 
 log = structlog.get_logger("alerts")
 
@@ -60,17 +61,20 @@ async def notify(pool: asyncpg.Pool, webhook: Webhook) -> int:
     told, failed = 0, None
     with asking("postgresql", POSTGRESQL):
         async with pool.acquire() as connection:
-            # Let go when the connection goes back to the pool, however this ends.
             if not await connection.fetchval("select pg_try_advisory_lock($1)", _TURN):
                 return 0
-            for group in await _untold(connection):
-                try:
-                    await webhook.post(webhook_body(group))
-                except NotDelivered as error:
-                    failed = error
-                else:
-                    await _mark(connection, group)
-                    told += len(group)
+            try:
+                for group in await _untold(connection):
+                    try:
+                        await webhook.post(webhook_body(group))
+                    except NotDelivered as error:
+                        failed = error
+                    else:
+                        await _mark(connection, group)
+                        told += len(group)
+            finally:
+                # The session's, so it would stay with the pool's connection. A connection that has died holds none.
+                await finished(connection.execute("select pg_advisory_unlock_all()"))
     if failed is not None:
         raise failed
     return told

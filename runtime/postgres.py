@@ -86,6 +86,7 @@ def pool_for(
         dsn,
         min_size=ready,
         max_size=size,
+        reset=_left_as_it_is,
         command_timeout=max(statement_timeout_seconds, longest_timeout_seconds) + 1,
         server_settings={
             "application_name": name,
@@ -93,6 +94,11 @@ def pool_for(
             "timezone": "UTC",
         },
     )
+
+
+async def _left_as_it_is(connection: object) -> None:
+    """In place of asyncpg's own reset, which is a round trip behind every use: what is set here ends with its transaction
+    (tests/unit/test_house.py), and asyncpg itself rolls back one that was left open."""
 
 
 def quote_identifier(name: str) -> str:

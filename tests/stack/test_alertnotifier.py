@@ -175,6 +175,19 @@ async def test_who_rings_does_not_wait_for_the_receiver(
     assert receiver.told() == [("divergence", "firing"), ("divergence", "resolved")]
 
 
+async def test_who_is_stopped_half_way_gives_its_turn_back(
+    pool: asyncpg.Pool, receiver: Receiver, webhook: HttpWebhook
+) -> None:
+    await Alerts(pool).ring(DIVERGENCE)
+    receiver.open.clear()
+    telling = tasks.spawn(notify(pool, webhook), name="telling")
+    await receiver.asked.wait()
+    locks = "select count(*) from pg_locks where locktype = 'advisory'"
+    assert await pool.fetchval(locks) == 1
+    await tasks.stop(telling)
+    assert await pool.fetchval(locks) == 0
+
+
 async def test_who_dies_between_answer_and_mark_leaves_it_to_the_next(
     pool: asyncpg.Pool, receiver: Receiver, webhook: HttpWebhook
 ) -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,16 @@ PACKAGES = tuple(
         "wheel"
     ]["packages"]
 )
+SESSION_STATE = re.compile(
+    r"pg_(try_)?advisory_lock(_shared)?\(|set_config\([^)]*false|\bset (session|role)\b|create temp|\bwith hold\b",
+    re.IGNORECASE,
+)
+SETS_SESSION_STATE = {
+    "runtime/postgres.py": "migrations, on a connection of their own",
+    "runtime/alertnotifier.py": "lets go of it behind its turn",
+    "migration/copy.py": "on connections of its own",
+    "migration/legacy/revert.sql": "tells an operator to",
+}
 NAMELESS = {"utils", "util", "common", "core", "helpers", "helper", "base", "lib", "misc"}
 LEFT_BEHIND = {"__pycache__", "node_modules", "dist"}
 LONGEST_FILE = 500
@@ -50,6 +61,18 @@ def test_no_folder_or_module_without_a_name_of_its_own():
         if NAMELESS & {part.partition(".")[0] for part in path.relative_to(ROOT).parts}
     ]
     assert nameless == []
+
+
+def test_nothing_stays_with_a_pool_s_connection():
+    """Pools do not reset their connections (runtime.postgres): a role or a setting that stayed would be the next user's."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for suffix in ("py", "sql")
+        for path in (ROOT / package).rglob(f"*.{suffix}")
+        if SESSION_STATE.search(path.read_text())
+    }
+    assert found == set(SETS_SESSION_STATE)
 
 
 def test_config_holds_data_only():
