@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
@@ -11,8 +12,11 @@ from uuid import uuid4
 import httpx
 
 from runtime.stack import Stack
+from runtime.upstream.transport import PoolTransport
+from runtime.upstream.upstream import Upstream
 
 _AGAIN_SECONDS = 0.2
+_PATIENCE_SECONDS = 30.0
 _REPEATABLE = frozenset({"idempotency_in_flight", "authority_changed"})
 """Refusals that say: the same again, later."""
 
@@ -117,7 +121,24 @@ def _to_repeat(response: httpx.Response) -> bool:
 
 def client(connections: int) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.AsyncClient(trust_env=False, timeout=30, limits=limits)
+    return httpx.AsyncClient(trust_env=False, timeout=_PATIENCE_SECONDS, limits=limits)
+
+
+@asynccontextmanager
+async def pooled(url: str, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of this server alone that costs the machine less: by the product's own pool of connections."""
+    upstream = Upstream(
+        "edge",
+        url,
+        connections=connections,
+        pool_wait=_PATIENCE_SECONDS,
+        deadline=_PATIENCE_SECONDS,
+    )
+    async with httpx.AsyncClient(
+        transport=PoolTransport(upstream), trust_env=False, timeout=_PATIENCE_SECONDS
+    ) as opened:
+        yield opened
+    await upstream.close()
 
 
 def caller(stack: Stack, url: str, opened: httpx.AsyncClient) -> Caller:

@@ -13,7 +13,7 @@ import asyncpg
 from benchmarks.claim import Claim
 from benchmarks.size import Size
 from benchmarks.world import sandbox
-from benchmarks.writes.caller import Caller, client
+from benchmarks.writes.caller import Caller, client, pooled
 from benchmarks.writes.edge_world import STAGES, lease
 from benchmarks.writes.kinds import KINDS, PREFIX
 from benchmarks.writes.parents import parents_of
@@ -42,6 +42,7 @@ async def run(size: Size) -> AsyncIterator[Claim]:
         url = stack.urls["gateway"]
         async with client(200) as opened:
             await half_and_half(Ramp(stack, opened, [url]))
+        async with pooled(url, 200) as opened:
             edge = Caller(opened, stack.tokens, url)
             yield await _measure(stack, edge, per_second=size.of(200, 40), seconds=size.of(60, 5))
 
