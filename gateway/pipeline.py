@@ -166,7 +166,9 @@ async def _instead(
     asked, caller = _asked(request, user, found, facts, deps)
     if isinstance(asked, AskedItem):
         tags = _if_none_match(request)
-        answer = await deps.reader.item_instead(asked.resource, asked.key, caller, tags, error)
+        answer = await deps.reader.item_instead(
+            asked.resource, asked.key, request.path, caller, tags, error
+        )
     elif error is None:
         raise NotFound
     else:

@@ -85,33 +85,44 @@ class Reader:
         caller: Caller,
         if_none_match: bytes | None,
     ) -> Answer:
-        extra = [(b"if-none-match", if_none_match)] if if_none_match is not None else []
         try:
-            reply = await self._services.get(resource, path, b"", caller, extra)
+            found = await self._at_service(resource, path, caller, if_none_match)
         except UpstreamError as error:
             if not plan.falls_back or plan.pinned:
                 raise
-            return await self.item_instead(resource, key, caller, if_none_match, error)
-        if reply.status != 404:
-            return _pass_through(reply)
+            return await self.item_instead(resource, key, path, caller, if_none_match, error)
+        if found is not None:
+            return found
         if not plan.falls_back:
             raise NotFound
-        return await self.item_instead(resource, key, caller, if_none_match, None)
+        return await self.item_instead(resource, key, path, caller, if_none_match, None)
+
+    async def _at_service(
+        self, resource: Resource, path: bytes, caller: Caller, if_none_match: bytes | None
+    ) -> Answer | None:
+        extra = [(b"if-none-match", if_none_match)] if if_none_match is not None else []
+        reply = await self._services.get(resource, path, b"", caller, extra)
+        return None if reply.status == 404 else _pass_through(reply)
 
     async def item_instead(
         self,
         resource: Resource,
         key: Key,
+        path: bytes,
         caller: Caller,
         if_none_match: bytes | None,
         error: UpstreamError | None,
     ) -> Answer:
-        """Legacy's row, after the service has failed (`error`) or does not show one. Raises NotFound, UpstreamError."""
+        """Legacy's row, after the service has failed (`error`) or does not show one; the service's own, if it has come there
+        meanwhile. Raises NotFound, UpstreamError."""
         if error is not None:
             _fell_back(resource, error)
         elif (await self._services.known(resource, [key], caller))[0]:
-            # It is hidden or deleted there by now: legacy's copy of it must not come back.
-            raise NotFound
+            # Come over since the service was asked for it; or hidden or deleted there: legacy's copy must not come back.
+            arrived = await self._at_service(resource, path, caller, if_none_match)
+            if arrived is None:
+                raise NotFound
+            return arrived
         return await self._legacy_item(resource, key, caller, if_none_match)
 
     async def _split_item(

@@ -195,7 +195,7 @@ class RowWrites:
         resource = request.resource
         service = partial(self._by_service, request, caller, idempotency_key)
         if request.method != "POST" and key is not None and _may_be_on_its_way(stage):
-            service = partial(self._here, service, resource, key, caller)
+            service = partial(self._here, service, request, key, caller)
         if_match = request.if_match
         match request.method:
             case "POST":
@@ -248,7 +248,7 @@ class RowWrites:
     async def _here(
         self,
         service: Callable[[int], Awaitable[WrittenRow | Kept]],
-        resource: Resource,
+        request: RowRequest,
         key: Key,
         caller: Caller,
         epoch: int,
@@ -259,11 +259,15 @@ class RowWrites:
         if answer.status != 404:
             return answer
         try:
-            await self._reader.item_instead(resource, key, caller, None, None)
+            shown = await self._reader.item_instead(
+                request.resource, key, request.path, caller, None, None
+            )
         except NotFound:
             return answer
         except (UpstreamError, Disagreement) as error:
             raise WriteFailed(error, Outcome.NOT_APPLIED) from None
+        if shown.side == Side.SERVICE:
+            return await service(epoch)  # it has come over meanwhile
         raise NotHereYet
 
 

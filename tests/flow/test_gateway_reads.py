@@ -1,6 +1,7 @@
 """One read through the whole pipeline: request in, what each side was asked, what came back. The sides are scripted."""
 
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -64,6 +65,16 @@ async def test_a_row_that_the_service_does_not_know_comes_from_legacy(world: Wor
     world.scripts |= {"service": service(known=False), "legacy": rows(task())}
     assert (await world.get(ITEM)).json()["status"] == "completed"
     assert world.asked["service"] == [f"GET {ITEM}", "POST /internal/known"]
+
+
+@staged(at(Stage.LIVE))
+async def test_a_row_that_comes_over_between_two_questions_is_there(world: World) -> None:
+    answers: list[Any] = [service(item=404), service(known=True), service(item=200)]
+    world.scripts |= {"service": lambda request: answers.pop(0)(request), "legacy": rows(task())}
+    answer = await world.get(ITEM)
+    assert (answer.status_code, answer.json()["status"]) == (200, "from the service")
+    assert world.asked["service"] == [f"GET {ITEM}", "POST /internal/known", f"GET {ITEM}"]
+    assert world.asked["legacy"] == []
 
 
 @staged(at(Stage.LIVE))

@@ -401,6 +401,20 @@ async def test_a_row_that_has_not_come_over_is_for_later_and_legacy_is_not_writt
     assert again.status_code == (200 if method == "PATCH" else 204)
 
 
+@ALL(("method", "body"), [("PATCH", {"title": "u"}), ("DELETE", None)])
+@staged(at(Stage.LIVE))
+async def test_a_row_that_comes_over_between_two_questions_is_written(
+    world: World, method: str, body: Any
+) -> None:
+    answers: list[Any] = [without_the_row(), without_the_row(known=True), taken, taken]
+    world.scripts |= {"service": lambda request: answers.pop(0)(request), "legacy": made}
+    answer = await world.send(method, ITEM, body, key="k")
+    assert answer.status_code == (200 if method == "PATCH" else 204)
+    asked = [one.split()[0] for one in world.asked["service"]]
+    assert asked == [method, "POST", "GET", method]
+    assert world.asked["legacy"] == []
+
+
 async def closed_twice(world: World, outcome: Outcome) -> bool:
     return [s.outcome for s in world.stream.said if isinstance(s, Closed)] == [outcome] * 2
 
