@@ -57,7 +57,7 @@ _ALL = (
         setting=Setting(tick=10.0, skew=0.0, keys=1, users=4),
         breaks=_MOVED,
         patches=broken.no_rank,
-        known=11,
+        known=9,
     ),
     Sabotage(
         name="no_origin",
@@ -88,7 +88,7 @@ _ALL = (
         setting=_NETS,
         breaks=_MOVED,
         patches=broken.outbox_outside_transaction,
-        known=1,
+        known=10,
     ),
     Sabotage(
         name="mark_before_publish",
@@ -118,13 +118,13 @@ _ALL = (
         patches=broken.settle_on_nothing,
         known=97,
     ),
-    Sabotage(name="no_grace", setting=_INTENTS, breaks=_MOVED, patches=broken.no_grace, known=8),
+    Sabotage(name="no_grace", setting=_INTENTS, breaks=_MOVED, patches=broken.no_grace, known=2),
     Sabotage(
         name="acknowledge_first",
         setting=_INTENTS,
         breaks=(*_MOVED, "pin_open"),
         patches=broken.acknowledge_first,
-        known=2,
+        known=1,
     ),
     Sabotage(
         name="remove_before_telling",
@@ -138,7 +138,7 @@ _ALL = (
         setting=_SWITCHES,
         breaks=("intent_open", "no_rest"),
         patches=broken.fence_by_intent,
-        known=3,
+        known=5,
     ),
     Sabotage(
         name="no_epoch",
@@ -166,7 +166,7 @@ _ALL = (
         setting=_FLIPS,
         breaks=("own_writes",),
         patches=broken.pin_reads_only,
-        known=5,
+        known=25,
     ),
     Sabotage(
         name="pin_writes_only",
@@ -194,7 +194,7 @@ _ALL = (
         setting=_REPEATS,
         breaks=("double_effect",),
         patches=broken.repeat_by_stage,
-        known=44,
+        known=54,
     ),
     Sabotage(
         name="forget_unknown",
