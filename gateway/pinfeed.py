@@ -14,7 +14,7 @@ import structlog
 from catalog.stage import Side
 from gateway.pins import Pins
 from runtime.eventlog.errors import EventLogError, PositionLost
-from runtime.eventlog.protocol import BEGINNING, EventLog, Position
+from runtime.eventlog.protocol import BEGINNING, GATHER_SECONDS, EventLog, Position
 from runtime.intent import TOPIC, Intent, NotSaid, decode
 from runtime.tasks import spawn, stop
 
@@ -22,8 +22,6 @@ log = structlog.get_logger("pins")
 
 _AT_ONCE = 500
 _WAIT_SECONDS = 1.0
-_GATHER_SECONDS = 0.02
-"""Between two reads: what has come meanwhile comes at once. Whoever must know it now asks `catch_up`."""
 _AGAIN_SECONDS = 0.2
 CATCH_UP_SECONDS = 1.0
 _UNREACHABLE = (EventLogError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -123,7 +121,8 @@ class PinFeed:
                     await self._begin()
                 while not self._stopping:
                     await self._read_some({**self._read}, wait_seconds=_WAIT_SECONDS)
-                    await asyncio.sleep(_GATHER_SECONDS)
+                    # Whoever must know it now asks `catch_up`.
+                    await asyncio.sleep(GATHER_SECONDS)
             except _UNREACHABLE:
                 self.behind = True
             await asyncio.sleep(_AGAIN_SECONDS)

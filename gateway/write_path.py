@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 import asyncpg
+import structlog
 
 from gateway.announcer import Announcer
 from gateway.legacy_side import LegacySide
@@ -25,6 +25,8 @@ from runtime.sealed import Sealer
 from runtime.settings import Settings
 from runtime.spool import Spool
 from runtime.upstream.upstream import Upstream
+
+log = structlog.get_logger("writes")
 
 _MARGIN_SECONDS = 2.0
 """Beyond deadline and statement timeout: clocks, networks."""
@@ -112,6 +114,8 @@ class WritePath:
         await self._events.close()
         if self._pool is not None:
             # asyncpg waits for what runs, without an end of its own, and ends it where it is cancelled.
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._pool.close()
+            except TimeoutError:
+                log.warning("writes.control_database_hangs")

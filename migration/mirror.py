@@ -22,7 +22,7 @@ from migration.lanes import Lanes
 from migration.store import Store, StoreError
 from routes.key import Key
 from runtime.eventlog.errors import EventLogError, Fenced, PartitionMismatch
-from runtime.eventlog.protocol import Consumer, Entry, EventLog, Message
+from runtime.eventlog.protocol import GATHER_SECONDS, Consumer, Entry, EventLog, Message
 from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
 from runtime.intent import TOPIC, Closed, Intent, NotSaid, Settled, decode, encode, stream_key
@@ -33,8 +33,6 @@ GROUP = "mirror"
 _AT_ONCE = 500
 _POLL_SECONDS = 0.25
 """Longest wait for an entry, and so the pause between two looks for what is due."""
-_GATHER_SECONDS = 0.02
-"""Behind what was handed out: what comes meanwhile is taken at once, for the price of one."""
 _AGAIN_SECONDS = 0.5
 _UNKNOWN_ENTITY_SECONDS = 60.0
 _MOST_WAITING = 4 * _AT_ONCE
@@ -90,7 +88,7 @@ class Mirror:
             entries = await consumer.poll(_AT_ONCE, wait_seconds=_POLL_SECONDS)
             self._hand_out(await self.take(consumer, entries))
             if entries:
-                await self._sleep(_GATHER_SECONDS)
+                await self._sleep(GATHER_SECONDS)
         else:
             await self._sleep(_POLL_SECONDS)
         held = [partition for _, partition in consumer.partitions]

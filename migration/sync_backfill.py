@@ -15,7 +15,7 @@ from migration.delivery import Delivery
 from migration.relay import create_topics
 from routes.key import Key
 from runtime.eventlog.errors import EventLogError, Fenced, PartitionMismatch
-from runtime.eventlog.protocol import Consumer, Entry, EventLog
+from runtime.eventlog.protocol import GATHER_SECONDS, Consumer, Entry, EventLog
 from runtime.failpoint import reach
 from runtime.flagstore import StoreUnavailable
 from runtime.serviceevent import NotAnEvent, decode
@@ -25,8 +25,6 @@ log = structlog.get_logger("sync-backfill")
 GROUP = "sync-backfill"
 _AT_ONCE = 500
 _POLL_SECONDS = 0.5
-_GATHER_SECONDS = 0.02
-"""Behind a batch: what comes meanwhile is one batch."""
 _AGAIN_SECONDS = 0.5
 
 
@@ -75,7 +73,7 @@ class SyncBackfill:
             await consumer.commit(entries)
         except Fenced as fenced:
             log.warning("sync_backfill.fenced", count=len(fenced.partitions))
-        await self._sleep(_GATHER_SECONDS)
+        await self._sleep(GATHER_SECONDS)
 
 
 def _keys(entries: Sequence[Entry]) -> dict[str, list[Key]]:

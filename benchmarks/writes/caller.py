@@ -134,11 +134,13 @@ async def pooled(url: str, connections: int) -> AsyncIterator[httpx.AsyncClient]
         pool_wait=_PATIENCE_SECONDS,
         deadline=_PATIENCE_SECONDS,
     )
-    async with httpx.AsyncClient(
-        transport=PoolTransport(upstream), trust_env=False, timeout=_PATIENCE_SECONDS
-    ) as opened:
-        yield opened
-    await upstream.close()
+    try:
+        async with httpx.AsyncClient(
+            transport=PoolTransport(upstream), trust_env=False, timeout=_PATIENCE_SECONDS
+        ) as opened:
+            yield opened
+    finally:
+        await upstream.close()
 
 
 def caller(stack: Stack, url: str, opened: httpx.AsyncClient) -> Caller:

@@ -31,6 +31,10 @@ MOST_HEADERS: Final = 100
 TopicPartition: TypeAlias = tuple[str, int]
 
 
+GATHER_SECONDS: Final = 0.02
+"""Who follows a topic rests so long behind what it was given: what comes meanwhile comes at once, for the price of one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Message:
     """What is to be appended."""

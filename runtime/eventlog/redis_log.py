@@ -184,10 +184,11 @@ class RedisLog:
     ) -> list[Entry]:
         check_partitions(topic, after, await self._partitions(topic))
         deadline = time.monotonic() + wait_seconds
-        entries = await self._behind(topic, after, limit, 0.0)
-        while not entries and (left := deadline - time.monotonic()) > 0:
+        while True:
+            left = deadline - time.monotonic()
             entries = await self._behind(topic, after, limit, left)
-        return entries
+            if entries or left <= 0:
+                return entries
 
     async def _behind(
         self, topic: str, after: Mapping[int, Position], limit: int, wait_seconds: float

@@ -18,12 +18,14 @@ PACKAGES = tuple(
     ]["packages"]
 )
 SESSION_STATE = re.compile(
-    r"pg_(try_)?advisory_lock(_shared)?\(|set_config\([^)]*false|\bset (session|role)\b|create temp|\bwith hold\b",
+    r"pg_(try_)?advisory_lock(_shared)?\(|set_config\([^)]*false|\bset (session|role)\b|create temp|\bwith hold\b"
+    r"|(execute|fetch\w*)\(\s*f?[\"']set (?!local\b|constraints\b)",
     re.IGNORECASE,
 )
 SETS_SESSION_STATE = {
     "runtime/postgres.py": "migrations, on a connection of their own",
     "runtime/alertnotifier.py": "lets go of it behind its turn",
+    "benchmarks/walks.py": "on a connection of its own",
     "migration/copy.py": "on connections of its own",
     "migration/legacy/revert.sql": "tells an operator to",
 }
