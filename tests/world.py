@@ -11,6 +11,8 @@ from benchmarks.writes.edge_world import lease
 from runtime.stack import Stack
 
 SCALE = 60
+SEEDED_SUBMISSION = "/submissions?order=created_at&limit=1"
+"""Asks for one that both sides have, whatever tests have made since."""
 
 
 @pytest.fixture(scope="session")

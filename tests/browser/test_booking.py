@@ -12,6 +12,7 @@ from tests.browser.caller import Caller
 from tests.browser.conftest import Visits
 from tests.browser.ramp import ramped, with_flag
 from tests.browser.visit import Visit
+from tests.world import SEEDED_SUBMISSION
 
 pytestmark = pytest.mark.browser
 
@@ -89,7 +90,7 @@ async def test_a_time_that_somebody_has_just_taken(visit: Visit, world: Stack):
         booker = Caller(world=world, name=BOOKER)
         slots = await booker.rows(slots_of(visit))
         [slot] = [one for one in slots if one["starts_at"].startswith(f"{WEDNESDAY}T14:00")]
-        [submission] = await booker.rows("/v2/submissions?limit=1")
+        [submission] = await booker.rows(f"/v2{SEEDED_SUBMISSION}")
         body = {**slot, "submission_id": submission["id"]}
         await booker.done("POST", APPOINTMENTS, body)
 

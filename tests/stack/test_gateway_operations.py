@@ -18,6 +18,7 @@ from runtime.eventlog.redis_log import RedisLog
 from runtime.intent import TOPIC, Intent, decode
 from runtime.stack import Stack
 from sandbox.seed.people import CLINICIANS
+from tests.world import SEEDED_SUBMISSION
 
 pytestmark = pytest.mark.stack
 
@@ -122,7 +123,7 @@ async def test_methods(live: str, world: Stack, method: str, path: str, allow: s
 
 
 async def test_a_request_becomes_an_appointment(live: str, world: Stack) -> None:
-    submissions = await send(live, world, "GET", "/submissions?order=created_at&limit=1", "patient")
+    submissions = await send(live, world, "GET", SEEDED_SUBMISSION, "patient")
     body = {"submission_id": submissions.json()["items"][0]["id"], "notes": "mornings"}
     asked = await send(
         live, world, "POST", "/appointment-requests", "patient", body=body, key=str(uuid4())
@@ -190,7 +191,7 @@ def part(number: int) -> bytes:
 async def test_a_file_goes_through_in_pieces_and_comes_back_the_same(
     live: str, world: Stack
 ) -> None:
-    submissions = await send(live, world, "GET", "/submissions?order=created_at&limit=1")
+    submissions = await send(live, world, "GET", SEEDED_SUBMISSION)
     body = {"submission_id": submissions.json()["items"][0]["id"], "title": f"Plan {uuid4()}"}
     made = await send(live, world, "POST", "/action-plans", body=body, key=str(uuid4()))
     path = f"/action-plans/{made.json()['id']}"
@@ -236,7 +237,7 @@ async def test_a_file_that_is_too_large_is_refused_before_it_comes(live: str, wo
 
 
 async def test_a_change_is_waited_for(live: str, world: Stack) -> None:
-    submissions = await send(live, world, "GET", "/submissions?order=created_at&limit=1")
+    submissions = await send(live, world, "GET", SEEDED_SUBMISSION)
     body = {"submission_id": submissions.json()["items"][0]["id"], "test_code": "X"}
     made = await send(live, world, "POST", "/lab-orders", body=body, key=str(uuid4()))
     path = f"/lab-orders/{made.json()['id']}"

@@ -18,6 +18,7 @@ from catalog.stage import MEANINGS, Side, Stage
 from runtime.stack import Stack
 from sandbox.seed.people import CLINICIANS
 from tests.until import until_async
+from tests.world import SEEDED_SUBMISSION
 
 pytestmark = pytest.mark.stack
 
@@ -58,7 +59,7 @@ class Edge:
     async def submission(self) -> str:
         headers = {"authorization": f"Bearer {self.stack.tokens['clinician']}"}
         async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=20) as client:
-            answer = await client.get(f"{self.url}/v2/submissions?limit=1&order=created_at")
+            answer = await client.get(f"{self.url}/v2{SEEDED_SUBMISSION}")
         return str(answer.json()["items"][0]["id"])
 
     async def report(self, name: str) -> Cells:

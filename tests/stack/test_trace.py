@@ -20,6 +20,7 @@ from cli.main import app
 from runtime.stack import Stack
 from tests.sandboxes import Banyan
 from tests.until import until
+from tests.world import SEEDED_SUBMISSION
 
 pytestmark = pytest.mark.stack
 
@@ -66,7 +67,7 @@ class World:
             task = {"task_type": "follow_up_call", "title": NAME, "metadata": {}}
             id_, made = self.send("POST", "/compliance", task, "compliance")
         else:
-            found = self.send("GET", "/submissions?limit=1")[1].json()
+            found = self.send("GET", SEEDED_SUBMISSION)[1].json()
             order = {"submission_id": found["items"][0]["id"], "test_code": "HBA1C"}
             named = {**order, "test_name": NAME, "status": "ordered"}
             id_, made = self.send("POST", "/lab-orders", named)
