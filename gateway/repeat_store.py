@@ -95,10 +95,8 @@ class ControlRepeats:
     ) -> Held | Kept:
         async def ask(connection: Connection) -> Held | Kept:
             places = self._repeats.places(request)
+            older = places[1:]
             while True:
-                found = await self._find(connection, places)
-                if found is not None:
-                    return await self._again(connection, found, correlation_id, lease_seconds)
                 inserted = await connection.fetchval(
                     _INSERT,
                     places[0].scope,
@@ -107,9 +105,15 @@ class ControlRepeats:
                     authority.value,
                     correlation_id,
                     lease_seconds,
+                    [place.scope for place in older],
+                    [place.key for place in older],
                 )
                 if inserted:
                     return Held(place=places[0], attempt=1, earlier=None)
+                found = await self._find(connection, places)
+                # None: it was dropped in between.
+                if found is not None:
+                    return await self._again(connection, found, correlation_id, lease_seconds)
 
         return await self._run(ask)
 
@@ -203,13 +207,18 @@ def _held(held: Held) -> tuple[str, str, int]:
 
 
 _WAIT_SECONDS = 1.0
+# One look into the index for each place, however many records there are.
 _FIND = """
-select scope, key, fingerprint, authority, correlation_id, attempt, answer from control.idempotency
-where (scope, key) in (select * from unnest($1::text[], $2::text[]))
+select i.scope, i.key, i.fingerprint, i.authority, i.correlation_id, i.attempt, i.answer
+from unnest($1::text[], $2::text[]) p(scope, key)
+cross join lateral (select * from control.idempotency r where r.scope = p.scope and r.key = p.key limit 1) i limit 1
 """
 _INSERT = """
 insert into control.idempotency (scope, key, fingerprint, authority, correlation_id, lease_until)
-values ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6)) on conflict do nothing returning true
+select $1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6)
+where not exists (select from unnest($7::text[], $8::text[]) p(scope, key)
+    cross join lateral (select from control.idempotency r where r.scope = p.scope and r.key = p.key limit 1) i)
+on conflict do nothing returning true
 """
 _TAKE_OVER = """
 update control.idempotency set attempt = attempt + 1, correlation_id = $4,

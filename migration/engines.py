@@ -67,6 +67,7 @@ async def engines(settings: Settings, name: str, *, legacy_size: int) -> AsyncIt
                 name=f"banyan {name}",
                 size=size,
                 statement_timeout_seconds=settings.write_deadline_seconds,
+                plan_once=True,
             )
             return await stack.enter_async_context(made)
 

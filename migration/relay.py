@@ -19,8 +19,9 @@ from runtime.serviceevent import ServiceEvent, encode, log_key, topic_of
 log = structlog.get_logger("relay")
 
 AT_ONCE = 500
-POLL_SECONDS = 0.05
-"""Rather than NOTIFY, which takes a lock that all of a database's commits share, on the path of users' writes."""
+POLL_SECONDS = 0.25
+"""Rather than NOTIFY, which takes a lock that all of a database's commits share, on the path of users' writes.
+What users write is brought over by its intent before; so events go many at a time."""
 _AGAIN_SECONDS = 1.0
 
 

@@ -77,11 +77,14 @@ def pool_for(
     statement_timeout_seconds: float = 10.0,
     longest_timeout_seconds: float = 0.0,
     ready: int = 0,
+    plan_once: bool = False,
 ) -> asyncpg.Pool:
     """`create_pool` before it is awaited; with no connection `ready` it begins without the database, too.
 
+    `plan_once`: a statement is planned once for all its parameters; for those who look by keys alone, whose plan they do not change.
     Call it where it is awaited: a pool belongs to the event loop that it was made in.
     """
+    plans = {"plan_cache_mode": "force_generic_plan"} if plan_once else {}
     return asyncpg.create_pool(
         dsn,
         min_size=ready,
@@ -92,6 +95,7 @@ def pool_for(
             "application_name": name,
             "statement_timeout": str(int(statement_timeout_seconds * 1000)),
             "timezone": "UTC",
+            **plans,
         },
     )
 

@@ -39,8 +39,9 @@ class Idempotency:
             raise IdempotencyInFlight
         places = {(place.scope, place.key): place for place in self._repeats.places(request)}
         found = await connection.fetchrow(
-            f"select scope, key, fingerprint, answer from {transaction.service}.idempotency"  # noqa: S608 - a name of ours
-            " where (scope, key) in (select * from unnest($1::text[], $2::text[]))",
+            "select i.scope, i.key, i.fingerprint, i.answer from unnest($1::text[], $2::text[]) p(scope, key)"  # noqa: S608 - a name of ours
+            f" cross join lateral (select * from {transaction.service}.idempotency r"
+            " where r.scope = p.scope and r.key = p.key limit 1) i limit 1",
             [scope for scope, _ in places],
             [key for _, key in places],
         )

@@ -52,6 +52,13 @@ begin
   return true;
 end $$;
 
+-- The columns of a row that r names and that can be written, as a list, and the same without the key's.
+create function named_columns(rel regclass, r jsonb, pk text[], out cols text, out sets text)
+language sql stable set search_path = '' as $$
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
+         string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where a.attname <> all (pk))
+    from pg_catalog.pg_attribute a where a.attrelid = rel and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and r ? a.attname::text $$;
+
 -- Outcomes: applied | same (this very version is there) | stale (there is a newer one) | parked (stamp more than 60 s ahead of the clock)
 -- | fenced (the caller's epoch is out of date) | differs (append-only row exists with other content). applied, same and stale end in
 -- '+conflict' when this call recorded a true conflict, in this very transaction (a stale call can do so only while it tidies up a key that has
@@ -64,12 +71,13 @@ create function apply(p_entity text, p_op text, p_key jsonb, p_row jsonb, p_upda
   p_row_version bigint, p_correlation_id text, p_seen_at timestamptz, p_epoch bigint default null)
 returns text language plpgsql security definer set search_path from current set timezone = 'UTC' as $$
 declare
-  e entity; rel regclass; pk text; k jsonb; r jsonb; bad text; cols text; sets text; onpk text; at_key text; n bigint; outcome text;
-  v jsonb; d jsonb; late jsonb; row_counts boolean; wins boolean; wrote boolean := false; conflict boolean := false;
+  e entity; rel regclass; k jsonb; r jsonb; bad text; cols text; sets text; onpk text; key_sql text; at_key text; n bigint;
+  outcome text; unwritten text; v jsonb; d jsonb; late jsonb; standing jsonb; row_counts boolean; wins boolean; wrote boolean := false; conflict boolean := false;
   rank constant integer := origin_rank(p_origin);
   mine constant jsonb := jsonb_build_object('updated_at', p_updated_at, 'origin', p_origin, 'row_version', p_row_version, 'seen_at', p_seen_at,
                                             'correlation_id', p_correlation_id);
   deleting constant boolean := p_op = 'delete';
+  unburied constant text := 'not exists (select from tombstones d where d.entity = $2 and d.key = $3 and (d.updated_at, origin_rank(d.origin)) >= ($4, $5))';
 begin
   if current_setting('transaction_isolation') <> 'read committed' then raise exception 'apply needs READ COMMITTED' using errcode = '25001'; end if;
   select * into e from entity x where x.entity = p_entity;
@@ -85,8 +93,12 @@ begin
   if deleting and e.kind = 'append_only' then raise exception 'append-only: rows are not deleted' using errcode = '22023'; end if;
   if p_updated_at > clock_timestamp() + interval '60 seconds' then return 'parked'; end if;
 
-  pk := array_to_string(e.key, ',');
-  execute format('select pick(to_jsonb(x), %L) from jsonb_populate_record(null::%s, $1) x', pk, rel) into k using p_key;
+  select string_agg(quote_ident(y.name), ', ' order by y.place), string_agg(format('%L, %s', y.name, y.value), ', ' order by y.place),
+         string_agg(format('t.%I = %s', y.name, y.value), ' and ' order by y.place) into onpk, key_sql, at_key
+    from (select a.attname::text as name, array_position(e.key, a.attname::text) as place,
+                 format('($1 ->> %L)::%s', a.attname, format_type(a.atttypid, a.atttypmod)) as value
+            from pg_attribute a where a.attrelid = rel and a.attname = any (e.key)) y;
+  execute format('select jsonb_build_object(%s)', key_sql) into k using p_key;
   if exists (select from jsonb_each(k) where value = 'null') then raise exception 'the key is not complete' using errcode = '22023'; end if;
   perform pg_advisory_xact_lock(hashtextextended(rel::oid::text || k::text, 0));      -- by the table: seven schemas may share a database
   perform set_config('banyan.apply', 'on', true);
@@ -97,28 +109,23 @@ begin
     select string_agg(x, ', ') into bad from jsonb_object_keys(r) x
       where not exists (select from pg_attribute a where a.attrelid = rel and a.attnum > 0 and not a.attisdropped and a.attname = x);
     if bad is not null then raise exception 'unknown column %', bad using errcode = '42703'; end if;
-    select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
-           string_agg(format('%1$I = excluded.%1$I', a.attname), ', ' order by a.attnum) filter (where a.attname <> all (e.key)) into cols, sets
-      from pg_attribute a where a.attrelid = rel and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and r ? a.attname;
-    select string_agg(quote_ident(x), ', ') into onpk from unnest(e.key) x;
   end if;
 
   if e.kind = 'append_only' then
+    select * into cols, sets from named_columns(rel, r, e.key);
     execute format('insert into %1$s (%2$s) select %2$s from jsonb_populate_record(null::%1$s, $1) on conflict (%3$s) do nothing',
                    rel, cols, onpk) using r;
     get diagnostics n = row_count;
     if n > 0 then outcome := 'applied';
     else
       execute format('select case when pick(to_jsonb(t), $2) = pick(to_jsonb(x), $2) then ''same'' else ''differs'' end '
-                     'from jsonb_populate_record(null::%1$s, $1) x left join %1$s t on %2$s', rel,
-                     (select string_agg(format('t.%1$I = x.%1$I', y), ' and ') from unnest(e.key) y))
+                     'from jsonb_populate_record(null::%1$s, $1) x left join %1$s t on %2$s', rel, at_key)
         into outcome using r, (select string_agg(y, ',') from jsonb_object_keys(coalesce(p_row, '{}') || k) y);
     end if;
     perform set_config('banyan.apply', '', true);
     return outcome;
   end if;
 
-  select string_agg(format('t.%1$I = (jsonb_populate_record(null::%2$s, $1)).%1$I', x, rel), ' and ') into at_key from unnest(e.key) x;
   for attempt in 1 .. 20 loop
     -- The row's lock first, then the tombstone's, as users' writes take them. An insert that must wait for a row yet to be written holds no lock
     -- on the tombstone: it looks at it again afterwards.
@@ -129,7 +136,15 @@ begin
       select to_jsonb(t) into d from tombstones t where t.entity = p_entity and t.key = k for update;
     end if;
     row_counts := v is not null and (d is null or precedes(d, v));
-    wins := coalesce(precedes(case when row_counts then v else d end, mine), true);
+    standing := case when row_counts then v else d end;
+    wins := coalesce(precedes(standing, mine), true);
+    unwritten := case when row_counts is not distinct from deleting or standing ->> 'origin' <> p_origin
+                             or (standing ->> 'updated_at')::timestamptz <> p_updated_at then 'stale'
+                      when wrote then 'applied' else 'same' end;
+    if not wins and (v is null or d is null) then                    -- a repeat, or late: nothing to write, and nothing to tidy up
+      outcome := unwritten;
+      exit;
+    end if;
 
     if deleting then
       if wins then
@@ -143,14 +158,16 @@ begin
       end if;
       execute format('delete from %s t where %s and (t.updated_at, origin_rank(t.origin)) < ($2, $3) and $4', rel, at_key)
         using k, p_updated_at, rank, v is not null;                  -- never a row that came after the look above: it would go unrecorded
-    else
-      execute format('insert into %1$s as t (%2$s) select %2$s from jsonb_populate_record(null::%1$s, $1) '
-                     'where not exists (select from tombstones d where d.entity = $2 and d.key = $3 '
-                     'and (d.updated_at, origin_rank(d.origin)) >= ($4, $5)) on conflict (%3$s) do ', rel, cols, onpk)
-        || case when v is null then 'nothing' else 'update set ' || sets || ' where (t.updated_at, origin_rank(t.origin)) < ($4, $5)' end
+    elsif wins then
+      if cols is null then select * into cols, sets from named_columns(rel, r, e.key); end if;
+      execute case when v is null
+        then format('insert into %1$s (%2$s) select %2$s from jsonb_populate_record(null::%1$s, $1) where %3$s on conflict (%4$s) do nothing',
+                    rel, cols, unburied, onpk)
+        else format('update %1$s t set (%2$s) = (select %2$s from jsonb_populate_record(null::%1$s, $1)) where %3$s '
+                    'and (t.updated_at, origin_rank(t.origin)) < ($4, $5) and %4$s', rel, sets, at_key, unburied) end
         using r, p_entity, k, p_updated_at, rank;
       get diagnostics n = row_count;
-      if wins and n = 0 then continue; end if;                       -- a row or a tombstone that has only just come: look again
+      if n = 0 then continue; end if;                                -- a row or a tombstone that has only just come: look again
     end if;
 
     if v is not null and d is not null then                          -- row and tombstone of one key: the lesser has lost to the greater
@@ -182,11 +199,8 @@ begin
         end if;
       end if;
       outcome := case when wrote then 'applied' else 'stale' end;
-    elsif row_counts is distinct from deleting and (case when row_counts then v else d end) ->> 'origin' = p_origin
-          and ((case when row_counts then v else d end) ->> 'updated_at')::timestamptz = p_updated_at then
-      outcome := case when wrote then 'applied' else 'same' end;
     else
-      outcome := 'stale';
+      outcome := unwritten;
     end if;
     exit;
   end loop;
@@ -291,7 +305,7 @@ begin
   return n;
 end $$;
 
-revoke execute on function record_conflict(text, jsonb, jsonb, boolean, jsonb, boolean, boolean),
+revoke execute on function record_conflict(text, jsonb, jsonb, boolean, jsonb, boolean, boolean), named_columns(regclass, jsonb, text[]),
   apply(text, text, jsonb, jsonb, timestamptz, text, bigint, text, timestamptz, bigint), apply_item(jsonb), apply_batch(jsonb, boolean),
   restamp(text, jsonb, timestamptz, text, timestamptz), purge_tombstones(interval) from public;
 grant execute on function apply(text, text, jsonb, jsonb, timestamptz, text, bigint, text, timestamptz, bigint), apply_batch(jsonb, boolean) to banyan_apply;
