@@ -4,7 +4,7 @@ import asyncio
 import random
 import statistics
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -27,12 +27,23 @@ from runtime.tasks import spawn
 
 TOPIC = "writes"
 SEED = 8
+_RATES: Sequence[int] = (200, 150, 100, 50)
+_FEW: Sequence[int] = (40,)
 _MOST_SECONDS = 1.0
 _ARRIVED_WITHIN_SECONDS = 60.0
 _DATABASES = {Side.LEGACY: "legacy", Side.SERVICE: "services"}
 
 
 async def run(size: Size) -> AsyncIterator[Claim]:
+    """At the rate that is asked for; where that does not hold, at lesser ones, until one does."""
+    for per_second in size.of(_RATES, _FEW):
+        claim = await _at(per_second, seconds=size.of(60, 5))
+        yield claim
+        if claim.ok:
+            break
+
+
+async def _at(per_second: int, *, seconds: int) -> Claim:
     """Half of the writes go to legacy, half to the services; the clusters sync what they write."""
     with (
         tempfile.TemporaryDirectory(prefix="banyan-bench-") as name,
@@ -44,7 +55,7 @@ async def run(size: Size) -> AsyncIterator[Claim]:
             await half_and_half(Ramp(stack, opened, [url]))
         async with pooled(url, 200) as opened:
             edge = Caller(opened, stack.tokens, url)
-            yield await _measure(stack, edge, per_second=size.of(200, 40), seconds=size.of(60, 5))
+            return await _measure(stack, edge, per_second=per_second, seconds=seconds)
 
 
 async def _measure(stack: Stack, edge: Caller, *, per_second: int, seconds: int) -> Claim:
