@@ -1,7 +1,7 @@
 """`make test`: every tier that this machine can run, and a table of what ran and what did not; then the compiled data plane.
 
-Two lanes at a time: the tests that wait for engines and processes, which are told as they run, and beside them those that
-compute, told at the end. Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers
+Two lanes of about the same length at a time: the stack tier, which is told as it runs, and beside it all others and the compiled
+run, told at the end. Either waits half of its time, for engines and processes. Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers
 there is one run only, in the form that GATEWAY_FORM says.
 """
 
@@ -22,7 +22,7 @@ from tests import tier_plugin
 from tests.tier_plugin import TIERS, Tier, tiers_of
 
 STRICT = "--strict-tiers"
-WAITING = "stack or crash or browser or node"
+FIRST = "stack and not (crash or browser or node)"
 DATA_PLANE = """
     tests/crash/test_accesslog_killed.py tests/flow tests/unit/gateway tests/unit/upstream
     tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_headernames.py tests/unit/test_identity.py
@@ -38,12 +38,12 @@ def main(arguments: list[str]) -> int:
     """Exit code of pytest; that of the first lane that failed."""
     if any(argument != STRICT for argument in arguments):
         return _pytest(arguments)
-    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as beside:
-        computing = beside.submit(_computing, arguments, said)
-        code = _pytest([*arguments, "-m", WAITING])
+    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as thread:
+        second = thread.submit(_beside, arguments, said)
+        code = _pytest([*arguments, "-m", FIRST])
         sys.stdout.write("\nThe other lane, which ran meanwhile ...\n")
         sys.stdout.flush()
-        other = computing.result()
+        other = second.result()
         said.seek(0)
         sys.stdout.write(said.read().decode(errors="replace"))
         sys.stdout.flush()
@@ -55,9 +55,9 @@ def _pytest(arguments: list[str]) -> int:
     return int(pytest.main([*arguments], plugins=[tier_plugin, Table()]))
 
 
-def _computing(arguments: list[str], said: IO[bytes]) -> int:
-    """The lane of the tests that need the processor alone, and behind it the compiled form. Whatever it prints goes to `said`."""
-    code = _run([*arguments, "-m", f"not ({WAITING})"], Form.PLAIN, said)
+def _beside(arguments: list[str], said: IO[bytes]) -> int:
+    """The second lane. Whatever it prints goes to `said`."""
+    code = _run([*arguments, "-m", f"not ({FIRST})"], Form.PLAIN, said)
     return code or _compiled(arguments, said)
 
 

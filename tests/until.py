@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 _PAUSE_SECONDS = 0.02
 
 
-def until(condition: Callable[[], object], *, within: float = 20.0) -> None:
+def until(condition: Callable[[], object], *, within: float = 60.0) -> None:
     """Return once the condition holds; AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
@@ -15,7 +15,7 @@ def until(condition: Callable[[], object], *, within: float = 20.0) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-async def until_async(condition: Callable[[], Awaitable[object]], *, within: float = 20.0) -> None:
+async def until_async(condition: Callable[[], Awaitable[object]], *, within: float = 60.0) -> None:
     """`until` for a condition that is awaited."""
     deadline = time.monotonic() + within
     while not await condition():

@@ -41,9 +41,9 @@ def test_a_whole_run_has_two_lanes_and_then_the_compiled_form(
 ) -> None:
     runs = Runs(monkeypatch, {})
     assert tiers.main(arguments) == 0
-    assert runs.here == [[*arguments, "-m", tiers.WAITING]]
-    (computing, plain), (data_plane, compiled) = runs.beside
-    assert (computing, plain) == ([*arguments, "-m", f"not ({tiers.WAITING})"], "plain")
+    assert runs.here == [[*arguments, "-m", tiers.FIRST]]
+    (others, plain), (data_plane, compiled) = runs.beside
+    assert (others, plain) == ([*arguments, "-m", f"not ({tiers.FIRST})"], "plain")
     assert data_plane[: len(arguments)] == arguments
     assert (set(data_plane) > {"tests/flow"}, compiled) == (True, "compiled")
 
