@@ -27,7 +27,9 @@ class Group:
     @property
     def log(self) -> list[dict[str, Any]]:
         text = self.parent.command.log.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        # The last line may be in the middle of being written.
+        whole = text[: text.rfind("\n") + 1]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.log if line["event"] == event]

@@ -69,7 +69,9 @@ class Banyan:
 
     def events(self) -> list[dict[str, Any]]:
         """What the sandbox has logged."""
-        lines = (self.run / "sandbox.log").read_text(encoding="utf-8").splitlines()
+        text = (self.run / "sandbox.log").read_text(encoding="utf-8")
+        # The last line may be in the middle of being written.
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def _argv(self, *arguments: str) -> list[str]:

@@ -23,11 +23,14 @@ from tests.services_world import ServicesDatabase
 pytestmark = pytest.mark.stack
 
 KEYS = 2_000
-STEPS = 8
+STEPS, MOST_STEPS = 8, 24
 SEED = 20
 PARTNER = "000000ba-0000-4000-8000-0000000000ff"
 ENTITY = "partner_stock_levels"
 FUTURE = timedelta(hours=1)
+VERDICTS = frozenset(
+    ("applied", "same", "stale", "parked", "applied+conflict", "same+conflict", "stale+conflict")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,10 @@ async def test_the_databases_do_what_the_pure_guard_does(database: Database) -> 
     draw = random.Random(SEED)
     keys = {f"k{n}": Key() for n in range(KEYS)}
     verdicts: set[str] = set()
-    for step in range(STEPS):
+    for step in range(MOST_STEPS):
+        # The databases' clocks have a part in it: the rarest word takes longer now and then.
+        if step >= STEPS and verdicts == VERDICTS:
+            break
         todo: dict[str, list[str]] = {
             "create": [],
             "update": [],
@@ -90,10 +96,7 @@ async def test_the_databases_do_what_the_pure_guard_does(database: Database) -> 
         await _plant(database, keys, todo["plant"], draw)
         verdicts |= await _apply(database, keys, todo["apply"], draw, step)
         await _compare(database, keys)
-    assert verdicts == {
-        *("applied", "same", "stale", "parked"),
-        *("applied+conflict", "same+conflict", "stale+conflict"),
-    }
+    assert verdicts == VERDICTS
     assert await _conflicts(database) == {
         name: [_recorded(*found) for found in key.conflicts]
         for name, key in keys.items()
