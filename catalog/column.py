@@ -75,6 +75,8 @@ class Column:
     """Part of a /v2 answer (a route may still keep it to staff)."""
     generated: bool = False
     """Computed by both databases; read, never written."""
+    absent_is_null: bool = False
+    """An answer that leaves the member out says the same as one that has it as null."""
     padded: bool = False
     """Legacy has char(n). Its cast to text drops the blanks at the end, which drivers and PostgREST show: they are kept."""
     low_entropy: bool = False
@@ -129,6 +131,7 @@ class Merge:
     sort = False
     lossy = ""
     generated = False
+    absent_is_null = False
     low_entropy = False
     references = ""
 

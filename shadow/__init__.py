@@ -1,1 +1,1 @@
-"""Is the new answer the old one? Empty so far: it comes with its own issue."""
+"""Is the new answer the old one? Comparison, evidence and verdict, without I/O (docs/shadow.md)."""

@@ -1,0 +1,1 @@
+"""What `python -m benchmarks run shadow` is made of: is a difference found, and nothing else?"""
