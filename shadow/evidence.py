@@ -17,8 +17,8 @@ _LENGTHS = ((0, "0"), (7, "1-7"), (31, "8-31"), (127, "32-127"))
 _LONGEST = "128+"
 _TAGGED = frozenset({Kind.VALUE, Kind.TYPE, Kind.MISSING, Kind.EXTRA})
 _FEW_VALUES = frozenset({Type.BOOLEAN, Type.ENUM})
-_OPEN = frozenset({Kind.STATUS, Kind.ERROR_CLASS, Kind.LENGTH})
-"""Their sides are numbers and codes of ours, no patient's data."""
+_OPEN = frozenset({Kind.STATUS, Kind.ERROR_CLASS, Kind.LENGTH, Kind.UNREADABLE})
+"""Their sides are numbers, and words of ours alone (shadow.pair): no patient's data."""
 
 
 @dataclass(frozen=True, kw_only=True)

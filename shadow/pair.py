@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from routes.json_body import BodyRefused, read_object
+from routes.problem import PROBLEMS
 from shadow.difference import Difference, Kind
 from shadow.page import page_differences, row_key
 from shadow.row import row_differences
@@ -13,6 +14,7 @@ from shadow.shape import Shape
 
 HEADERS = ("content-type", "etag")
 """What is compared of the headers; the rest is of the connection, or of the moment."""
+_NO_CODE = "no code of ours"
 _REFUSED_TO_SHOW = frozenset({403, 404})
 _NOT_AN_ANSWER = frozenset({401, 408, 425, 429, 499})
 """With 5xx: such a side has said nothing about the rows."""
@@ -101,7 +103,8 @@ def _refusals(primary: Answer, candidate: Answer) -> Iterator[Difference]:
     else:
         codes = _code(primary), _code(candidate)
         if codes[0] != codes[1]:
-            yield Difference(kind=Kind.ERROR_CLASS, path="code", left=codes[0], right=codes[1])
+            left, right = map(_word_of_ours, codes)
+            yield Difference(kind=Kind.ERROR_CLASS, path="code", left=left, right=right)
 
 
 def _code(answer: Answer) -> str:
@@ -112,6 +115,11 @@ def _code(answer: Answer) -> str:
         return str(read_object(answer.body).get("code", ""))
     except BodyRefused as refused:
         return refused.code
+
+
+def _word_of_ours(code: str) -> str:
+    """A code is said in evidence, so it has to be one: what else stands there may be anybody's data."""
+    return code if code in PROBLEMS else _NO_CODE
 
 
 def _envelope(shape: Shape, primary: Answer, candidate: Answer) -> Iterator[Difference]:

@@ -15,7 +15,9 @@ from routes import resources
 from shadow.difference import Difference, Kind
 from shadow.evidence import Evidence, evidence
 from shadow.normal import normal, normal_text
+from shadow.pair import Answer, compare
 from shadow.row import row_differences
+from shadow.shape import Shape
 
 pytestmark = pytest.mark.unit
 
@@ -88,6 +90,16 @@ def test_of_a_header_its_type_alone_is_kept() -> None:
     header = Difference(kind=Kind.HEADER, path="etag", left='"secret"', right="")
     kept = evidence("submissions", header, tag, "")
     assert (kept.left.type, kept.left.tag, kept.left.said) == ("text", "", "")
+
+
+@pytest.mark.parametrize("code", ["Zebulon Quickwater", "", 7, ["not_found"]])
+def test_a_code_that_is_none_of_ours_is_not_said(code: Any) -> None:
+    of_all = Shape(columns=SUBMISSIONS.columns(staff=True), key=("id",), listed=False)
+    ours = Answer(status=404, body=b'{"code": "not_found"}')
+    theirs = Answer(status=404, body=json.dumps({"code": code}).encode())
+    [found] = compare(of_all, ours, theirs).differences
+    kept = evidence("submissions", found, tag, "")
+    assert (kept.left.said, kept.right.said) == ("not_found", "no code of ours")
 
 
 def test_statuses_and_lengths_are_said() -> None:
