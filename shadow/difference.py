@@ -1,6 +1,7 @@
 """`Difference`: one way in which two answers differ, by what kind and where."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -43,6 +44,8 @@ class Difference:
     """Whose value it is, where it is inside a row."""
     row: tuple[str, ...] = field(default=(), repr=False)
     """The row's key, where it is inside a row or about one."""
+    changed_at: datetime | None = None
+    """When the row was last changed, on the side where that was later; None: nothing says it."""
     left: Any = field(default=None, repr=False)
     right: Any = field(default=None, repr=False)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from shadow.difference import Difference, Kind
 from shadow.normal import Normal, normal
-from shadow.row import Row, row_differences
+from shadow.row import Row, changed_at, row_differences
 from shadow.shape import Shape
 
 ITEMS = "items[]"
@@ -30,7 +30,7 @@ def page_differences(shape: Shape, left: Row, right: Row) -> Iterator[Difference
     for key, row in one.items():
         if key in other:
             yield from row_differences(
-                shape.columns, row, other[key], at=f"{ITEMS}.", row=row_key(shape, row)
+                shape, row, other[key], at=f"{ITEMS}.", row=row_key(shape, row)
             )
     if _order(shape, one, other):
         yield Difference(kind=Kind.ORDER, path=_ROWS)
@@ -56,7 +56,11 @@ def _one_sided(
     last = next(reversed(others.values()), None) if len(others) == shape.limit else None
     for key in keys:
         if last is None or not _behind(shape, rows[key], last):
-            yield Difference(kind=Kind.VISIBILITY, path=ITEMS, row=row_key(shape, rows[key]))
+            row = rows[key]
+            changed = changed_at(shape, row)
+            yield Difference(
+                kind=Kind.VISIBILITY, path=ITEMS, row=row_key(shape, row), changed_at=changed
+            )
 
 
 def _behind(shape: Shape, row: Row, last: Row) -> bool:

@@ -1,7 +1,7 @@
 """A pair of answers to one question, and what their comparison says."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -9,7 +9,7 @@ from routes.json_body import BodyRefused, read_object
 from routes.problem import PROBLEMS
 from shadow.difference import Difference, Kind
 from shadow.page import page_differences, row_key
-from shadow.row import row_differences
+from shadow.row import changed_at, row_differences
 from shadow.shape import Shape
 
 HEADERS = ("content-type", "etag")
@@ -34,6 +34,8 @@ class Reason(StrEnum):
     CANDIDATE_FAILED = "candidate_failed"
     TRUNCATED = "truncated"
     LAG = "lag"
+    FELL_BACK = "fell_back"
+    """The other side has answered in the primary's place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,9 @@ def compare(shape: Shape, primary: Answer, candidate: Answer) -> Comparison:
         right = _body(shape, candidate)
     except BodyRefused as refused:
         return _of((Difference(kind=Kind.UNREADABLE, path="", right=refused.code),), {})
-    found = (*_envelope(shape, primary, candidate), *_rows(shape, left, right))
-    return _of(found, _counted(shape, left))
+    changed = None if shape.listed else changed_at(shape, left, right)
+    head = (replace(one, changed_at=changed) for one in _envelope(primary, candidate))
+    return _of((*head, *_rows(shape, left, right)), _counted(shape, left))
 
 
 def _of(differences: tuple[Difference, ...], fields: Mapping[str, int]) -> Comparison:
@@ -122,7 +125,7 @@ def _word_of_ours(code: str) -> str:
     return code if code in PROBLEMS else _NO_CODE
 
 
-def _envelope(shape: Shape, primary: Answer, candidate: Answer) -> Iterator[Difference]:
+def _envelope(primary: Answer, candidate: Answer) -> Iterator[Difference]:
     if primary.status != candidate.status:
         yield Difference(
             kind=Kind.STATUS, path="status", left=primary.status, right=candidate.status
@@ -149,7 +152,7 @@ def _rows(shape: Shape, left: Mapping[str, Any], right: Mapping[str, Any]) -> It
     if shape.listed:
         yield from page_differences(shape, left, right)
     else:
-        yield from row_differences(shape.columns, left, right, row=row_key(shape, left))
+        yield from row_differences(shape, left, right, row=row_key(shape, left))
 
 
 def _counted(shape: Shape, body: Mapping[str, Any]) -> Mapping[str, int]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from catalog.column import Compare, Kept, Merge, Type
 from shadow.difference import Difference, Kind
 from shadow.normal import Normal, json_form, normal
+from shadow.shape import Shape
 
 Row = Mapping[str, Any]
 
@@ -15,9 +17,30 @@ _ANY_MEMBER = "*"
 
 
 def row_differences(
-    columns: tuple[Kept, ...], left: Row, right: Row, *, at: str = "", row: tuple[str, ...] = ()
+    shape: Shape, left: Row, right: Row, *, at: str = "", row: tuple[str, ...] = ()
 ) -> Iterator[Difference]:
     """`at`: the path of the row. Columns that do not decide are compared all the same (`Difference.decides`)."""
+    found = list(_members(shape.columns, left, right, at, row))
+    if found:
+        changed = changed_at(shape, left, right)
+        yield from (replace(one, changed_at=changed) for one in found)
+
+
+def changed_at(shape: Shape, *rows: Row) -> datetime | None:
+    """The latest of the rows' own instants; None where one of them has none."""
+    found = [
+        normal(column, row.get(shape.stamp))
+        for column in shape.columns
+        if column.target == shape.stamp
+        for row in rows
+    ]
+    instants = [value for word, value in found if word == "instant" and isinstance(value, datetime)]
+    return max(instants) if found and len(instants) == len(found) else None
+
+
+def _members(
+    columns: tuple[Kept, ...], left: Row, right: Row, at: str, row: tuple[str, ...]
+) -> Iterator[Difference]:
     names = set()
     for column in columns:
         name = column.target

@@ -26,3 +26,5 @@ class Shape:
     """What the list is sorted by; empty: its order means nothing. Rows that are alike in all of it may come in any order."""
     limit: int = 0
     """Most rows of a page; 0: it is not known."""
+    stamp: str = ""
+    """Member that says when a row was last changed; empty: nothing does."""

@@ -29,11 +29,15 @@ def tag(entity: str, field: str, text: str) -> str:
     return "k1:" + hashlib.sha256(f"{entity}/{field}/{text}".encode()).hexdigest()[:32]
 
 
+def _of(column: Any) -> Shape:
+    return Shape(columns=(column,), key=(), listed=False)
+
+
 def of(name: str, left: Any, right: Any) -> Evidence:
     """The one difference of a submission's column."""
     columns = SUBMISSIONS.columns(staff=True)
     [column] = [c for c in columns if c.target == name]
-    [found] = row_differences((column,), {name: left}, {name: right})
+    [found] = row_differences(_of(column), {name: left}, {name: right})
     return evidence("submissions", found, tag, "row")
 
 
@@ -74,7 +78,7 @@ def test_columns_of_few_values_leave_no_tag() -> None:
             value = drawn(column, dice)
             other = changed(column, value, dice)
             name = column.target
-            for found in row_differences((column,), {name: value}, {name: other}):
+            for found in row_differences(_of(column), {name: value}, {name: other}):
                 kept = evidence(resource.entity, found, tag, "")
                 assert (kept.left.tag, kept.right.tag) == ("", "")
                 assert "k1:" not in json.dumps(asdict(kept))
@@ -131,7 +135,7 @@ def test_no_value_is_in_what_is_kept() -> None:
             other = {Type.JSONB: {mark: [mark + "x"], "b": mark}, Type.TEXT_ARRAY: [mark + "x"]}
             right = other.get(column.type, mark + "x")
             name = column.target
-            differences = list(row_differences((column,), {name: left}, {name: right}))
+            differences = list(row_differences(_of(column), {name: left}, {name: right}))
             assert differences
             for found in differences:
                 kept = json.dumps(asdict(evidence(resource.entity, found, tag, "")))

@@ -1,5 +1,6 @@
 """Pairs are counted by column, each once, however many rows of it differ."""
 
+import json
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ from catalog.column import Compare
 from routes import resources
 from shadow.pair import Answer, Comparison, Reason, Result, compare
 from shadow.shape import Shape
-from shadow.tally import WHOLE, Tally
+from shadow.tally import WHOLE, Tally, counted
 from shadow.verdict import Outcome, Why, route_verdict
 
 pytestmark = pytest.mark.unit
@@ -41,7 +42,7 @@ FAILED = Comparison(result=Result.INCONCLUSIVE, reason=Reason.CANDIDATE_FAILED)
 def tallied(*found: Comparison) -> Tally:
     tally = Tally()
     for one in found:
-        tally.add(one)
+        tally.add(counted(one))
     return tally
 
 
@@ -107,3 +108,21 @@ def test_a_column_that_the_catalog_keeps_out_makes_no_mismatch() -> None:
     tally = tallied(*[found] * 3_000)
     assert (tally.mismatches, tally.wrong["currency"]) == (0, 3_000)
     assert route_verdict(tally.route()).outcome is Outcome.PASS
+
+
+def test_equal_pairs_are_added_at_once() -> None:
+    tally, one_by_one = Tally(), tallied(*[CLEAN] * 7)
+    tally.add_equal([column.target for column in COLUMNS], 7)
+    assert tally.document() == one_by_one.document()
+
+
+def test_a_tally_comes_back_from_its_document_and_adds_up() -> None:
+    wrong = pair(changed(currency="EUR"), changed(currency="USD"))
+    one, two = tallied(CLEAN, wrong, FAILED), tallied(pair(ROWS, ROWS[1:]), FAILED)
+    stored = Tally.of(json.loads(json.dumps(one.document())))
+    assert stored.document() == one.document()
+    stored.merge(two)
+    assert (
+        stored.document() == tallied(CLEAN, wrong, FAILED, pair(ROWS, ROWS[1:]), FAILED).document()
+    )
+    assert stored.route().visibility == 1
