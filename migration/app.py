@@ -32,6 +32,7 @@ from runtime.intent import TOPIC
 from runtime.postgres import pool_for
 from runtime.sealed import Sealer
 from runtime.settings import Settings
+from runtime.shadowstore import ShadowStore
 from runtime.tagger import Tagger
 from runtime.tasks import spawn, stop
 
@@ -167,6 +168,7 @@ async def _keeper(settings: Settings, made: Engines, instance: str) -> AsyncIter
             await purge_outboxes(made.events, made.outboxes)
             await purge_repeats(made.control, made.services)
             await conflicts.purge()
+            await ShadowStore(made.control).purge()
 
         yield [
             Chore(name="leases", every_seconds=2, work=leases.step),

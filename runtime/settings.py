@@ -227,6 +227,14 @@ class Settings(BaseSettings):
         description="Where a gateway keeps what it announces while the event log cannot be reached",
     )
 
+    # --- shadow reads
+    shadow_threshold: float = Field(
+        0.001,
+        gt=0,
+        lt=1,
+        description="Mismatch rate per field above which reads are not at parity",
+    )
+
     # --- services
     request_expiry_seconds: float = Field(
         60.0,
