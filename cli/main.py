@@ -17,6 +17,7 @@ from cli import (
     panic,
     revoke,
     sandbox_commands,
+    shadow,
     token,
     trace,
     worker,
@@ -43,6 +44,7 @@ app.command("conformance")(conformance.conformance)
 app.add_typer(flags.app, name="flags")
 app.add_typer(legacy.app, name="legacy")
 app.add_typer(mirror.app, name="mirror")
+app.add_typer(shadow.app, name="shadow")
 app.add_typer(config.app, name="config")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")

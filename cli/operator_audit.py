@@ -5,9 +5,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
-
 from runtime.auditchain import AuditChain, Event
+from runtime.postgres import Connection
 from runtime.settings import Settings
 
 WRITER = "operators"
@@ -18,14 +17,18 @@ def chain(settings: Settings) -> AuditChain:
     return AuditChain(settings.need_keyring("audit_keys"), writer=WRITER)
 
 
+def actor() -> str:
+    """Whoever runs the command, and where."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
 async def record(
-    connection: asyncpg.Connection,
+    connection: Connection,
     settings: Settings,
     action: str,
     reason: str,
     subject: Mapping[str, Any],
 ) -> None:
     """In the change's own transaction."""
-    actor = f"{getpass.getuser()}@{socket.gethostname()}"
-    event = Event(action=action, actor=actor, reason=reason, subject=subject)
+    event = Event(action=action, actor=actor(), reason=reason, subject=subject)
     await chain(settings).append(connection, event)

@@ -42,14 +42,24 @@ def place(asset: Asset, side: Side) -> Place:
 
 
 def read_sql(asset: Asset, side: Side) -> str:
-    """Parameters: for each column of the key an array of its texts. One row for each key, in `n` its number from 1."""
+    """Parameters: for each column of the key an array of its texts. One row for each key, in `n` its number from 1; its content is
+    by the other side's names."""
+    return _held_sql(asset, side, _content(asset, side))
+
+
+def model_sql(asset: Asset, side: Side) -> str:
+    """`read_sql` with the content by the new model's names, whichever side it is."""
+    return _held_sql(asset, side, _model(asset, side))
+
+
+def _held_sql(asset: Asset, side: Side, columns: Iterator[tuple[str, str]]) -> str:
     at = place(asset, side)
     wanted = [f"k.k{n}::{type_}" for n, type_ in enumerate(at.types, 1)]
     arrays = ", ".join(f"${n}::text[]" for n in range(1, len(wanted) + 1))
     names = ", ".join(f"k{n}" for n in range(1, len(wanted) + 1))
     same = " and ".join(f"t.{quoted(c)} = {w}" for c, w in zip(at.key, wanted, strict=True))
     key = ", ".join(f"'{c}', {w}" for c, w in zip(at.key, wanted, strict=True))
-    content = ", ".join(f"{sql} as {quoted(name)}" for name, sql in _content(asset, side))
+    content = ", ".join(f"{sql} as {quoted(name)}" for name, sql in columns)
     return (
         f"select k.n, {_stamps('r')}, r.content, {_stamps('d')}"  # noqa: S608
         f" from unnest({arrays}) with ordinality k ({names}, n)"
@@ -130,10 +140,7 @@ def children_sql(asset: Asset, side: Side, reference: Column) -> str:
 
 def target_sql(asset: Asset, side: Side) -> str:
     """Parameter: a row of this side as JSON. The same row by the new model's names, as JSON."""
-    columns = ", ".join(
-        f"{forward_sql(c) if side is Side.LEGACY else quoted(c.target)} as {quoted(c.target)}"
-        for c in asset.kept
-    )
+    columns = ", ".join(f"{sql} as {quoted(name)}" for name, sql in _model(asset, side))
     return (
         f"select to_jsonb(c)::text from (select {columns}"  # noqa: S608
         f" from jsonb_populate_record(null::{place(asset, side).table}, $1::text::jsonb) t) c"
@@ -147,6 +154,13 @@ def _content(asset: Asset, side: Side) -> Iterator[tuple[str, str]]:
         found = forth if side is Side.LEGACY else inverse_sql(column)
         for name, sql in found.items():
             yield name, _not_json_null(sql) if is_json(column) else sql
+
+
+def _model(asset: Asset, side: Side) -> Iterator[tuple[str, str]]:
+    """Column of the new model, and the expression over this side's row."""
+    for column in asset.kept:
+        target = column.target
+        yield target, forward_sql(column) if side is Side.LEGACY else quoted(target)
 
 
 def is_json(column: Kept) -> bool:

@@ -21,6 +21,7 @@ from migration.held_sql import (
     holders_sql,
     is_json,
     made_by_sql,
+    model_sql,
     place,
     read_sql,
     typed_sql,
@@ -58,9 +59,19 @@ class PostgresStore:
         except _Spoilt:
             return {key: await self._read_alone(asset, key) for key in keys}
 
+    async def show(self, asset: Asset, key: Key) -> Held:
+        """One key for a person's eyes: the content is by the new model's names, whichever side this is. Raises StoreError."""
+        try:
+            return (await self._rows(asset, [key], model_sql(asset, self._side)))[key]
+        except _Spoilt as spoilt:
+            return Held(refusal=await self._reason(asset, key) or spoilt.code)
+
     async def _read(self, asset: Asset, keys: Sequence[Key]) -> dict[Key, Held]:
+        return await self._rows(asset, keys, read_sql(asset, self._side))
+
+    async def _rows(self, asset: Asset, keys: Sequence[Key], statement: str) -> dict[Key, Held]:
         columns = [list(texts) for texts in zip(*keys, strict=True)]
-        rows = await self._fetch(asset, read_sql(asset, self._side), *columns)
+        rows = await self._fetch(asset, statement, *columns)
         return {keys[row["n"] - 1]: _held(row) for row in rows}
 
     async def _read_alone(self, asset: Asset, key: Key) -> Held:

@@ -108,6 +108,13 @@ NUMBERS_LOW = AlertClass(
     summary="A service's leased numbers will run out, and legacy gives no more",
     details=frozenset({"sequence_behind", "not_leased"}),
 )
+BREAK_GLASS = AlertClass(
+    name="break_glass",
+    severity=Severity.CRITICAL,
+    summary="Somebody has looked at patients' rows past the gateway",
+    details=frozenset(),
+    by_hand=True,
+)
 
 CLASSES: Mapping[str, AlertClass] = MappingProxyType(
     {
@@ -125,6 +132,7 @@ CLASSES: Mapping[str, AlertClass] = MappingProxyType(
             EVENT_LOG_GROWING,
             WORKER_MISMATCH,
             NUMBERS_LOW,
+            BREAK_GLASS,
         )
     }
 )

@@ -110,22 +110,33 @@ class Tally:
         tally._undecided = set(document["undecided"])
         return tally
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Columns that were held against each other, or differed."""
+        return frozenset({*self.compared, *self.wrong})
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        """Columns that have differed and make no mismatch, by the catalog."""
+        return frozenset(self._undecided)
+
+    def counts(self, name: str, noise: "Tally") -> Counts:
+        """Of one column, or of WHOLE."""
+        return Counts(
+            # A difference of a column that no row of the primary had was compared all the same.
+            pairs=max(self.compared[name], self.wrong[name]),
+            wrong=self.wrong[name],
+            noise_pairs=noise.compared[name],
+            noise_wrong=noise.wrong[name],
+        )
+
     def route(
         self, *, noise: "Tally | None" = None, ignored: Iterable[str] = frozenset()
     ) -> RouteTally:
         """For the verdict. `noise`: what legacy against itself said; `ignored`: columns that do not decide."""
         quiet = noise or Tally()
-        names = {*self.compared, *self.wrong} - {*ignored, *self._undecided}
-        fields = {
-            name: Counts(
-                # A difference of a column that no row of the primary had was compared all the same.
-                pairs=max(self.compared[name], self.wrong[name]),
-                wrong=self.wrong[name],
-                noise_pairs=quiet.compared[name],
-                noise_wrong=quiet.wrong[name],
-            )
-            for name in names
-        }
+        names = self.names - {*ignored, *self._undecided}
+        fields = {name: self.counts(name, quiet) for name in names}
         return RouteTally(
             pairs=Counts(
                 pairs=self.pairs, wrong=self.mismatches, noise_pairs=quiet.pairs,

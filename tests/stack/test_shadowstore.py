@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -213,7 +214,7 @@ async def test_a_database_that_is_away_is_said_to_be(store: ShadowStore) -> None
     [{"kind": "Anna"}, {"row": "anna"}, {"entity": "Anna A"}, {"left": {"type": "x" * 1000}}],
 )
 async def test_what_is_no_word_of_ours_is_not_stored(
-    store: ShadowStore, values: dict[str, object]
+    store: ShadowStore, values: dict[str, Any]
 ) -> None:
     with pytest.raises(StoreUnavailable):
         await store.put([], [replace(EXAMPLE, **values)])
