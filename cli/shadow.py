@@ -28,9 +28,9 @@ from runtime.flagstore import StoreUnavailable
 from runtime.postgres import POSTGRESQL, pool_for
 from runtime.settings import Settings, load
 from runtime.settingserror import SettingsError
-from runtime.shadowstore import Example, Ignored, ShadowStore
+from runtime.shadowstore import KEPT_DAYS, Example, Ignored, ShadowStore
 from runtime.stack import STACK_FILE, Stack
-from shadow.report import Exposed, Report, exposed, report
+from shadow.report import Exposed, Report, Sums, exposed, report
 from shadow.tally import WHOLE
 from shadow.verdict import Outcome
 
@@ -89,13 +89,13 @@ def report_(
     ) -> tuple[Report, Sequence[Ignored], Sequence[Example]]:
         store = ShadowStore(control)
         ignored = await store.ignored(datetime.now(UTC))
-        found, shown = [], []
+        sums, shown = Sums(), []
         for at in [None] if route is None else [one.route for one in wanted]:
-            found += await store.counts(moment, route=at)
+            await _add_up(store, sums, moment, at, release)
             if at is not None and examples:
                 shown += await store.examples(moment, route=at, field=column, limit=examples)
         made = report(
-            (one for one in found if release in (None, one.release)),
+            sums,
             ignored={one.path for one in ignored},
             threshold=settings.shadow_threshold,
             of=wanted,
@@ -292,6 +292,20 @@ def _need(reason: str) -> None:
 
 
 # --- steps
+
+
+async def _add_up(
+    store: ShadowStore, sums: Sums, since: datetime, route: str | None, release: str | None
+) -> None:
+    """Day by day: a month of it would be too much at once."""
+    now = datetime.now(UTC)
+    start = max(since, now - timedelta(days=KEPT_DAYS + 1))
+    while start <= now:
+        end = start + timedelta(days=1)
+        for one in await store.counts(start, route=route, until=end):
+            if release in (None, one.release):
+                sums.add(one)
+        start = end
 
 
 def _ask(run: Path, do: Callable[[asyncpg.Pool, Settings], Awaitable[T]]) -> T:

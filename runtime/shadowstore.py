@@ -100,9 +100,12 @@ class ShadowStore:
                     _PUT_EXAMPLE, [_example_values(one) for one in examples]
                 )
 
-    async def counts(self, since: datetime, *, route: str | None = None) -> list[Count]:
-        """Of slots that began then or later, oldest first. Raises StoreUnavailable."""
-        rows = await self._fetch(_COUNTS, since, route)
+    async def counts(
+        self, since: datetime, *, route: str | None = None, until: datetime | None = None
+    ) -> list[Count]:
+        """Of slots that began then or later, and before `until`; oldest first. A day of a busy gateway are some ten thousand.
+        Raises StoreUnavailable."""
+        rows = await self._fetch(_COUNTS, since, route, until)
         return [Count(**{**row, "document": json.loads(row["document"])}) for row in rows]
 
     async def examples(
@@ -180,7 +183,8 @@ _PUT_COUNT = (
 )
 _COUNTS = (
     f"select {_COUNT_COLUMNS} from control.shadow_counts"  # noqa: S608 - names of ours
-    " where slot >= $1 and ($2::text is null or route = $2) order by slot, route, writer"
+    " where slot >= $1 and ($2::text is null or route = $2)"
+    " and ($3::timestamptz is null or slot < $3) order by slot, route, writer"
 )
 _TABLE_NAMES = {"row": "row_tag", "left": "left_trace", "right": "right_trace"}
 _PUT_EXAMPLE = (

@@ -130,41 +130,53 @@ class Report:
     """Counts that another release has written in a form that this one does not know."""
 
 
+class Sums:
+    """What was counted, added up as it comes: a month of it need not be held at once."""
+
+    def __init__(self) -> None:
+        self.releases: set[str] = set()
+        self.unknown: Counter[str] = Counter()
+        self.unreadable = 0
+        self._by_route: dict[tuple[str, str], _Sum] = {}
+        self._routes = {one.route for one in exposed()}
+
+    def add(self, one: CountedSlot) -> None:
+        if one.route not in self._routes:
+            self.unknown[one.route] += 1
+            return
+        part = _read(one.document)
+        if part is None:
+            self.unreadable += 1
+            return
+        self.releases.add(one.release)
+        name = one.route, _NOISE if one.noise else one.candidate
+        self._by_route.setdefault(name, _Sum()).add(part)
+
+    def of(self, route: str, candidate: str) -> "_Sum | None":
+        return self._by_route.get((route, candidate))
+
+
 def report(
-    counts: Iterable[CountedSlot],
+    sums: Sums,
     *,
     ignored: Collection[str] = (),
     threshold: float = READ_PARITY,
     of: Collection[Exposed] | None = None,
 ) -> Report:
     """`ignored`: paths as lab_orders.currency; `of`: the routes that are judged, default all."""
-    routes = exposed() if of is None else of
-    sums: dict[tuple[str, str], _Sum] = {}
-    releases, unknown, unreadable = set(), Counter[str](), 0
-    everything = {one.route for one in exposed()}
-    for one in counts:
-        if one.route not in everything:
-            unknown[one.route] += 1
-            continue
-        part = _read(one.document)
-        if part is None:
-            unreadable += 1
-            continue
-        releases.add(one.release)
-        sums.setdefault((one.route, _NOISE if one.noise else one.candidate), _Sum()).add(part)
     found = [
         _route_report(one, side, sums, ignored, threshold)
-        for one in routes
+        for one in (exposed() if of is None else of)
         for side in (Side.SERVICE, Side.LEGACY)
-        if side is Side.SERVICE or (one.route, side) in sums
+        if side is Side.SERVICE or sums.of(one.route, side)
     ]
     return Report(
         threshold=threshold,
         routes=tuple(found),
         overall=overall(one.verdict for one in found if one.candidate is Side.SERVICE),
-        releases=tuple(sorted(releases)),
-        unknown=dict(unknown),
-        unreadable=unreadable,
+        releases=tuple(sorted(sums.releases)),
+        unknown=dict(sums.unknown),
+        unreadable=sums.unreadable,
     )
 
 
@@ -173,6 +185,8 @@ _NOISE = "noise"
 
 
 class _Sum:
+    """Of one route and candidate."""
+
     def __init__(self) -> None:
         self.tally = Tally()
         self.primary = Durations()
@@ -198,12 +212,12 @@ def _read(document: Mapping[str, Any]) -> _Sum | None:
 def _route_report(
     at: Exposed,
     side: Side,
-    sums: Mapping[tuple[str, str], _Sum],
+    sums: Sums,
     ignored: Collection[str],
     threshold: float,
 ) -> RouteReport:
-    found = sums.get((at.route, side), _Sum())
-    noise = sums.get((at.route, _NOISE), _Sum()).tally
+    found = sums.of(at.route, side) or _Sum()
+    noise = (sums.of(at.route, _NOISE) or _Sum()).tally
     tally = found.tally
     left_out = {name for name in tally.names | noise.names if f"{at.entity}.{name}" in ignored}
     return RouteReport(

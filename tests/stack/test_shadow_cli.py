@@ -243,6 +243,8 @@ def test_how_far_back_and_of_which_release(world: World) -> None:
         ((), 8),
         (("--since", "40h"), 15),
         (("--since", "2d"), 15),
+        (("--since", "30d"), 15),
+        (("--since", "99999d"), 15),
         (("--since", "1m"), 0),
         (("--since", (NOW - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")), 8),
         (("--since", (NOW - timedelta(hours=40)).isoformat()), 15),

@@ -113,6 +113,8 @@ async def test_counts_are_asked_for_by_slot_and_route(store: ShadowStore) -> Non
     await store.put([COUNT, item], [])
     assert await store.counts(SLOT, route=item.route) == [item]
     assert await store.counts(SLOT + timedelta(microseconds=1)) == []
+    assert await store.counts(SLOT - MINUTE, until=SLOT) == []
+    assert len(await store.counts(SLOT - MINUTE, until=SLOT + MINUTE)) == 2
 
 
 async def test_examples_are_asked_for_newest_first_by_route_and_field(store: ShadowStore) -> None:

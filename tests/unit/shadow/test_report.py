@@ -13,7 +13,8 @@ from routes.match import match
 from shadow.difference import Kind
 from shadow.durations import Durations
 from shadow.pair import Reason, Result
-from shadow.report import Report, RouteReport, exposed, report
+from shadow.report import Report, RouteReport, Sums, exposed
+from shadow.report import report as judged_report
 from shadow.tally import WHOLE, Counted, Tally
 from shadow.verdict import Outcome, Why
 
@@ -60,6 +61,13 @@ def slot(
         "candidate": times[1].classes,
     }
     return Slot(document=json.loads(json.dumps(document)), **values)
+
+
+def report(counts: Sequence[Slot], **values: Any) -> Report:
+    sums = Sums()
+    for one in counts:
+        sums.add(one)
+    return judged_report(sums, **values)
 
 
 def of(made: Report, route: str, candidate: Side = Side.SERVICE) -> RouteReport:
