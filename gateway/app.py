@@ -15,6 +15,7 @@ from gateway.pins import Pins
 from gateway.read import Reader
 from gateway.server import Feed, Gateway
 from gateway.service_side import ServiceSide, owners
+from gateway.shadowing.shadowing import Shadowing
 from gateway.user import user_of
 from gateway.write_path import WritePath
 from routes import resources
@@ -69,6 +70,8 @@ def create_app(settings: Settings) -> Gateway:
     write_path = None
     if settings.control_database_url is not None and settings.redis_url is not None:
         write_path = WritePath(settings, metrics, legacy_side, owner, reader, pins)
+    overload, records = Overload(), AccessLog(settings.access_log_folder, "gateway")
+    shadowing = Shadowing.of(settings, metrics, records, overload, cursor_key)
     flags = FlagFeed.of(
         settings, before=None if write_path is None else write_path.pinfeed.catch_up
     )
@@ -84,10 +87,11 @@ def create_app(settings: Settings) -> Gateway:
         services=owner,
         writes=None if write_path is None else write_path.rows,
         operations=None if write_path is None else write_path.operations,
+        shadows=None if shadowing is None else shadowing.reads,
         pins=pins,
         limits=Limits(settings, metrics),
-        overload=Overload(),
-        records=AccessLog(settings.access_log_folder, "gateway"),
+        overload=overload,
+        records=records,
         metrics=metrics,
         tally=metrics.tally,
         alarm=Alarm(metrics, time.monotonic, {SERVICE_KEY: bell}),
@@ -113,4 +117,8 @@ def create_app(settings: Settings) -> Gateway:
         feeds.insert(0, write_path)
     if settings.control_database_url is not None:
         feeds.append(BellFeed(settings.need_secret("control_database_url"), [bell]))
-    return Gateway(deps, feeds=feeds, upstreams=(legacy, keys, *services.values()))
+    upstreams = [legacy, keys, *services.values()]
+    if shadowing is not None:
+        feeds.append(shadowing)
+        upstreams += shadowing.upstreams
+    return Gateway(deps, feeds=feeds, upstreams=upstreams)

@@ -5,7 +5,7 @@ by callbacks: no task, no copy of a context. Everything that needs more than one
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 import structlog
@@ -22,6 +22,7 @@ from gateway.pipeline import handle
 from gateway.plain_pages import PLAIN
 from gateway.response import NO_STORE, Header, Response, encode_head, encode_lines
 from gateway.service_side import refusal
+from gateway.shadowing.told import Told
 from routes.problem import MEDIA_TYPE, PROBLEMS, problem_body
 from routes.refused import NotFound, Refused, Unclear
 from runtime.accessrecord import many
@@ -63,6 +64,7 @@ class Call:
         "_sent",
         "_status",
         "_task",
+        "_told",
         "_upstream",
         "facts",
         "request",
@@ -94,6 +96,8 @@ class Call:
         self._sent = False
         """Part of the answer is out."""
         self._chunked = self._done = False
+        self._told: Told | None = None
+        """What is compared with another side's answer, if that is to be done."""
         deps.running.calls.add(self)
 
     # --- the way
@@ -156,6 +160,8 @@ class Call:
         )
         if not self._is_head and response.status not in (204, 304):
             data += response.body
+        if self.facts.compared is not None:
+            self._tell(response.status, response.content_type, response.headers).take(response.body)
         self._end(response.status, data)
 
     def fail(self, error: Exception) -> None:
@@ -229,12 +235,16 @@ class Call:
                     exchange.cancel()
                 return
             self._exchange = None if end else exchange
+        if self.facts.compared is not None:
+            self._tell(status, content_type or b"", headers)
         whole = len(data) if end else length
         wire = self._head(status, kept, content_type, whole)
         if status == 304 or self._is_head:
             self._drop_exchange(end)
             self._end(status, wire)
         elif end:
+            if self._told is not None:
+                self._told.take(data)
             self._end(status, wire + data)
         else:
             self._status, self._sent, self._chunked = status, True, whole is None
@@ -277,6 +287,8 @@ class Call:
     def more(self, data: bytes, end: bool) -> None:
         if self._done:
             return
+        if self._told is not None:
+            self._told.take(data)
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
             data += b"0\r\n\r\n" if end else b""
@@ -317,6 +329,15 @@ class Call:
 
     def drained(self) -> None:
         """Reads have no body."""
+
+    def _tell(self, status: int, content_type: bytes, headers: Iterable[Header]) -> Told:
+        """What is compared begins here."""
+        etag = b""
+        for name, value in headers:
+            if name == b"etag":
+                etag = value
+        told = self._told = Told(status, content_type, etag)
+        return told
 
     def _drop_exchange(self, ended: bool) -> None:
         exchange, self._exchange = self._exchange, None
@@ -382,6 +403,8 @@ class Call:
         deps.running.calls.discard(self)
         self._status = status
         seconds = deps.clock() - self._began
+        if self._told is not None:
+            self._told.seconds = seconds
         deps.records.append(facts.line(status, seconds, outcome), waiter)
         deps.tally.count(facts.route, facts.method, facts.side, facts.stage, status, seconds)
 
@@ -395,8 +418,12 @@ class Call:
                     client.abort()
                     return
                 self._held = self._unrecorded()
+                self._told = None
         client.send(self._held)
         client.finish()
+        told, request, shadows = self._told, self.request, self._deps.shadows
+        if told is not None and request is not None and shadows is not None:
+            shadows.begin(request, self.facts, told)
 
     def _unrecorded(self) -> bytes:
         body = problem_body("not_recorded", self.facts.correlation_id)

@@ -14,6 +14,7 @@ from gateway.pins import Pins
 from gateway.plans import Plans
 from gateway.read import Reader
 from gateway.row_write import RowWrites
+from gateway.shadowing.reads import ShadowReads
 from gateway.tally import Tally
 from gateway.user import User
 from runtime.accesslog import AccessLog
@@ -67,6 +68,8 @@ class Deps:
     writes: RowWrites | None = None
     """None: this process takes no writes."""
     operations: OperationWrites | None = None
+    shadows: ShadowReads | None = None
+    """None: no read is compared."""
     pins: Pins = field(default_factory=Pins)
     plans: Plans = field(default_factory=Plans)
     limits: Limits

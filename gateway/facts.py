@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from time import time_ns
 from typing import Final
 
+from catalog.stage import Side
+from gateway.plan import Read
 from gateway.user import User
 from runtime.accessrecord import ANONYMOUS, NONE
 
@@ -19,6 +21,7 @@ class Facts:
     __slots__ = (
         "client_id_rejected",
         "code",
+        "compared",
         "correlation_id",
         "entity",
         "flags",
@@ -26,6 +29,7 @@ class Facts:
         "peer",
         "resource",
         "route",
+        "shadow",
         "side",
         "single",
         "stage",
@@ -50,10 +54,24 @@ class Facts:
         """One row is asked for."""
         self.flags = 0
         self.user: User | None = None
+        self.compared: Read | None = None
+        """The plan of a read whose other side is asked the same once the caller has the answer."""
+        self.shadow = False
+        """This is such a question, not the caller's own."""
+
+    def behind(self, side: Side) -> "Facts":
+        """Of the same question, asked of another side when it has been answered."""
+        facts = Facts(self.correlation_id, self.client_id_rejected, self.method, self.peer)
+        facts.route, facts.stage, facts.side = self.route, self.stage, side.value
+        facts.entity, facts.single, facts.flags = self.entity, self.single, self.flags
+        facts.resource = self.resource if self.single else NONE
+        facts.user, facts.shadow = self.user, True
+        return facts
 
     def line(self, status: int, seconds: float, outcome: str) -> bytes:
         """The record of the request (runtime.accessrecord), without its newline."""
         user = self.user
+        who = _NOBODY if user is None else user.shadow_record if self.shadow else user.record
         microseconds = int(seconds * 1e6)
         thousandths = str(1000 + microseconds % 1000)
         key = (self.route, self.method, self.side, self.stage, status, outcome, self.code)
@@ -62,7 +80,7 @@ class Facts:
             words = _words[key] = self._write_words(status, outcome)
         return (
             f'{{"ts":"{_clock.now()}","correlation_id":"{self.correlation_id}",'
-            f"{_REJECTED if self.client_id_rejected else ''}{_NOBODY if user is None else user.record},"
+            f"{_REJECTED if self.client_id_rejected else ''}{who},"
             f'"resource":"{self.resource}","source_ip":"{self.peer or NONE}","flag_version":{self.flags},'
             f'"duration_ms":{microseconds // 1000}.{thousandths[1:]},{words}}}'
         ).encode()

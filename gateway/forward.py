@@ -3,7 +3,6 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from gateway.deps import Deps
 from gateway.edge.request import Request
 from gateway.facts import Facts
 from gateway.response import Response
@@ -48,9 +47,8 @@ class Forward:
 Answering = Response | Forward | Coroutine[Any, Any, Response | Forward]
 
 
-def forwarded_head(request: Request, user: User, found: Match, facts: Facts, deps: Deps) -> bytes:
+def forwarded_head(upstream: Upstream, request: Request, user: User, facts: Facts) -> bytes:
     """The caller's own question, with the headers that every upstream gets and those of the caller's that count."""
-    upstream = deps.services[found.path]
     target = request.path + b"?" + request.query if request.query else request.path
     head = b"".join((upstream.start("GET", target), user.wire, facts.wire_id))
     for name in _FORWARDED:
@@ -62,7 +60,7 @@ def forwarded_head(request: Request, user: User, found: Match, facts: Facts, dep
 _FORWARDED: Final = (b"prefer", b"if-none-match", b"traceparent")
 
 
-def row_tag(found: Match, deps: Deps) -> str:
+def row_tag(found: Match, record_key: bytes) -> str:
     """The row's tag for the access record. Raises InvalidKey."""
     assert found.item is not None  # noqa: S101 - asked for items only
     asset = found.resource.asset
@@ -70,4 +68,4 @@ def row_tag(found: Match, deps: Deps) -> str:
         key = parse_key(asset, found.item)
     except ValueRefused as refused:
         raise InvalidKey(refused.code) from None
-    return resource_tag(deps.record_key, asset.entity, write_key(key))
+    return resource_tag(record_key, asset.entity, write_key(key))

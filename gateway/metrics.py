@@ -34,6 +34,7 @@ Across = Callable[[Iterable[float]], float]
 """Makes one gauge of those of all processes: sum, min or max."""
 
 _REQUESTS = "banyan_requests"
+_SHADOW_READS = "banyan_shadow_reads"
 _BOUNDS = (*(str(bound) for bound in SECONDS), "+Inf")
 
 
@@ -42,6 +43,8 @@ class Metrics:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.tally = Tally()
+        self.shadow_tally = Tally()
+        """Of what was asked behind callers' answers."""
         self._counters: list[Counter] = []
         self._gauges: dict[str, _Gauge] = {}
         self._folder = GroupFolder.of_this_process(folder) if folder else None
@@ -84,6 +87,28 @@ class Metrics:
         )
         self.log_lines_dropped = self._counter(
             "banyan_log_lines_dropped_total", "Lines of the application log that were dropped"
+        )
+        self.shadow_pairs = self._counter(
+            "banyan_shadow_pairs_total",
+            "Pairs of answers that were compared; candidate `noise`: legacy against itself",
+            *("route", "candidate", "result"),
+        )
+        self.shadow_inconclusive = self._counter(
+            "banyan_shadow_inconclusive_total",
+            "Pairs that say nothing, by reason",
+            *("route", "candidate", "reason"),
+        )
+        self.shadow_differences = self._counter(
+            "banyan_shadow_differences_total",
+            "Pairs in which a column (none: the answer as a whole) differed, by kind",
+            *("route", "candidate", "field", "kind"),
+        )
+        self.shadow_shed = self._counter(
+            "banyan_shadow_shed_total", "Pairs that were not compared for want of room", "reason"
+        )
+        self.shadow_dropped = self._counter(
+            "banyan_shadow_evidence_dropped_total",
+            "Counts and examples that could not be stored in time",
         )
         self.watch("banyan_processes", "Processes of the group", lambda: 1.0)
 
@@ -144,6 +169,7 @@ class Metrics:
     def _state(self) -> State:
         counts: Counts = {counter.name: counter.read() for counter in self._counters}
         counts[_REQUESTS] = self.tally.read()
+        counts[_SHADOW_READS] = self.shadow_tally.read()
         return State(counts=counts, gauges={name: g.read() for name, g in self._gauges.items()})
 
     def _write(self, state: State) -> None:
@@ -184,8 +210,18 @@ class _Page(Collector):
 
     @override
     def collect(self) -> Iterator[Metric]:
-        yield self._requests()
-        yield self._durations()
+        yield self._requests(_REQUESTS, "Answered requests")
+        yield self._durations(
+            _REQUESTS,
+            "banyan_request_seconds",
+            "Time from the request's head to the answer's last byte",
+        )
+        yield self._requests(_SHADOW_READS, "Questions asked behind callers' answers")
+        yield self._durations(
+            _SHADOW_READS,
+            "banyan_shadow_read_seconds",
+            "Time from such a question to its answer's last byte",
+        )
         for counter in self._counters:
             family = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
             for labels, (count,) in self._counts.get(counter.name, {}).items():
@@ -194,26 +230,22 @@ class _Page(Collector):
         for name, gauge in self._declared.items():
             yield _gauge_family(name, gauge, self._gauges)
 
-    def _requests(self) -> Metric:
+    def _requests(self, name: str, help: str) -> Metric:
         family = CounterMetricFamily(
-            "banyan_requests_total",
-            "Answered requests",
+            f"{name}_total",
+            help,
             labels=("route", "method", "side", "stage", "status"),
         )
-        for labels, (_, *buckets) in self._counts[_REQUESTS].items():
+        for labels, (_, *buckets) in self._counts[name].items():
             family.add_metric(labels, sum(buckets))
         return family
 
-    def _durations(self) -> Metric:
-        family = HistogramMetricFamily(
-            "banyan_request_seconds",
-            "Time from the request's head to the answer's last byte",
-            labels=("route", "side"),
-        )
+    def _durations(self, counted: str, name: str, help: str) -> Metric:
+        family = HistogramMetricFamily(name, help, labels=("route", "side"))
         merged: Counts = {}
-        for (route, _, side, *_), numbers in self._counts[_REQUESTS].items():
-            add(merged, {_REQUESTS: {(route, side): numbers}})
-        for labels, (seconds, *buckets) in merged.get(_REQUESTS, {}).items():
+        for (route, _, side, *_), numbers in self._counts[counted].items():
+            add(merged, {counted: {(route, side): numbers}})
+        for labels, (seconds, *buckets) in merged.get(counted, {}).items():
             below = [sum(buckets[: place + 1]) for place in range(len(buckets))]
             family.add_metric(labels, list(zip(_BOUNDS, below, strict=True)), seconds)
         return family

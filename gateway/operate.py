@@ -73,11 +73,12 @@ def _ask(
     facts.side = Side.SERVICE.value
     if found.item is not None:
         facts.single = True
-        facts.resource = row_tag(found, deps)
+        facts.resource = row_tag(found, deps.record_key)
     streams = operation.answers is Body.STREAM
+    upstream = deps.services[found.path]
     return Forward(
-        deps.services[found.path],
-        forwarded_head(request, caller.user, found, facts, deps),
+        upstream,
+        forwarded_head(upstream, request, caller.user, facts),
         None,
         says=True,
         deadline=STREAM_SECONDS if streams else None,

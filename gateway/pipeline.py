@@ -11,8 +11,8 @@ from typing import Final
 
 from catalog.stage import Side
 from gateway import ofrep
+from gateway.asking import answer_of, asked_by, if_none_match
 from gateway.begin_write import write
-from gateway.caller import Caller, caller_of
 from gateway.deps import Deps
 from gateway.edge.request import Request
 from gateway.facts import Facts
@@ -26,7 +26,7 @@ from gateway.plans import plan_for
 from gateway.read import Answer
 from gateway.response import NO_STORE, Header, Response
 from gateway.user import User
-from routes.asked import Asked, AskedItem, AskedList, read_asked, wanted_wait
+from routes.asked import AskedItem, AskedList, wanted_wait
 from routes.match import Match, match
 from routes.refused import (
     InvalidQuery,
@@ -79,11 +79,13 @@ def _resource(
     planned = deps.plans.of(found, user, snapshot)
     facts.stage, plan = planned.stage, planned.plan
     if found.item is not None:
-        facts.resource = row_tag(found, deps)
+        facts.resource = row_tag(found, deps.record_key)
     if deps.pins.open:
         sides = deps.pins.sides(_pin_tag(user, deps), found.resource.asset.flag_entity)
         if sides:
             return _pinned(request, user, found, facts, deps)
+    if plan is not None and plan.compared_with is not None:
+        _compare(plan, request, found, facts, deps)
     if plan is not None and plan.side is _SERVICE and (facts.single or not plan.federated):
         facts.side = _SERVICE_WORD
         return _forward(plan, request, user, found, facts, deps)
@@ -92,6 +94,15 @@ def _resource(
 
 _SERVICE: Final = Side.SERVICE
 _SERVICE_WORD: Final = Side.SERVICE.value
+
+
+def _compare(plan: Read, request: Request, found: Match, facts: Facts, deps: Deps) -> None:
+    """Note who is asked the same behind the answer, if it is one to compare: no HEAD, and nobody who waits for a change."""
+    shadows = deps.shadows
+    if shadows is None or request.method != "GET" or not shadows.takes(facts.correlation_id):
+        return
+    if not (facts.single and found.resource.waits and b"prefer" in request.headers):
+        facts.compared = plan
 
 
 # --- a user's own writes that are not on both sides yet
@@ -107,7 +118,7 @@ async def _pinned(
     request: Request, user: User, found: Match, facts: Facts, deps: Deps
 ) -> Response | Forward:
     """The read of a user with pins: from the side that has them, or a moment later, when both have."""
-    asked, caller = _asked(request, user, found, facts, deps)
+    asked, caller = asked_by(request, user, found, facts, deps.cursor_key)
     query = asked.query if isinstance(asked, AskedList) else None
     entity, tag = found.resource.asset.flag_entity, _pin_tag(user, deps)
     ends = deps.clock() + PINNED_SECONDS
@@ -123,7 +134,7 @@ async def _pinned(
             backfilled = snapshot.state(found.entity).backfilled
             plan = pinned_list(plan, sides, found.resource, backfilled=backfilled)
         if plan is not None:
-            return _respond(await _read(plan, asked, request, caller, deps), facts)
+            return _respond(await answer_of(deps.reader, plan, asked, request, caller), facts)
         if deps.clock() >= ends:
             raise UpstreamBusy("mirror")
         await asyncio.sleep(PIN_POLL_SECONDS)
@@ -144,7 +155,7 @@ def _forward(
     if found.item is not None and request.query:
         raise InvalidQuery("query", "an_item_takes_none")
     upstream = deps.services[found.path]
-    head = forwarded_head(request, user, found, facts, deps)
+    head = forwarded_head(upstream, request, user, facts)
     deadline = None
     if found.item is not None and found.resource.waits and b"prefer" in request.headers:
         wait = wanted_wait(request.all(b"prefer"))
@@ -163,9 +174,9 @@ async def _instead(
     error: UpstreamError | None,
 ) -> Response:
     """Legacy's answer, since the service has failed, or perhaps does not know the row yet."""
-    asked, caller = _asked(request, user, found, facts, deps)
+    asked, caller = asked_by(request, user, found, facts, deps.cursor_key)
     if isinstance(asked, AskedItem):
-        tags = _if_none_match(request)
+        tags = if_none_match(request)
         answer = await deps.reader.item_instead(
             asked.resource, asked.key, request.path, caller, tags, error
         )
@@ -183,39 +194,12 @@ async def _composed(
     request: Request, user: User, found: Match, facts: Facts, deps: Deps
 ) -> Response:
     """Legacy's answer in v2's words, or both sides' put together."""
-    asked, caller = _asked(request, user, found, facts, deps)
+    asked, caller = asked_by(request, user, found, facts, deps.cursor_key)
     query = asked.query if isinstance(asked, AskedList) else None
     plan = plan_for(found.resource, user, deps.flags.current, query)
-    return _respond(await _read(plan, asked, request, caller, deps), facts)
-
-
-def _asked(
-    request: Request, user: User, found: Match, facts: Facts, deps: Deps
-) -> tuple[Asked, Caller]:
-    """What is asked, checked, and who asks. Raises Refused."""
-    asked = read_asked(
-        found,
-        request.query,
-        request.all(b"prefer"),
-        staff=user.identity.staff,
-        cursor_key=deps.cursor_key,
-    )
-    return asked, caller_of(request, user, facts)
-
-
-async def _read(
-    plan: Read | SplitRead, asked: Asked, request: Request, caller: Caller, deps: Deps
-) -> Answer:
-    if isinstance(asked, AskedList):
-        return await deps.reader.page(plan, asked.query, request.query, caller, count=asked.counted)
-    return await deps.reader.item(
-        plan, asked.resource, asked.key, request.path, caller, _if_none_match(request)
-    )
-
-
-def _if_none_match(request: Request) -> bytes | None:
-    tags = request.all(b"if-none-match")
-    return b", ".join(tags) if tags else None
+    if isinstance(plan, Read) and plan.compared_with is not None:
+        _compare(plan, request, found, facts, deps)
+    return _respond(await answer_of(deps.reader, plan, asked, request, caller), facts)
 
 
 def _respond(answer: Answer, facts: Facts) -> Response:

@@ -25,6 +25,7 @@ class User:
         "partner_budget",
         "plans",
         "record",
+        "shadow_record",
         "tag",
         "token",
         "wire",
@@ -48,6 +49,8 @@ class User:
         role = role_word(identity.app_role) if identity.app_role else NONE
         self.record = f'"sub":"{identity.sub}","role":"{role}","purpose":"{purpose}"'
         """The caller in the PHI access record."""
+        self.shadow_record = f'"sub":"{identity.sub}","role":"{role}","purpose":"shadow"'
+        """The same where the other side is asked behind a read of theirs."""
         self.budget: Budget | None = None
         """What gateway.limits lets this user ask, once it was asked for."""
         self.partner_budget: Budget | None = None

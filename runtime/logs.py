@@ -33,6 +33,7 @@ ALLOWED = frozenset(
     service upstream task state phase version flags source store epoch
     sub role action purpose resource source_ip
     topic group
+    fields kinds candidate release
     duration_ms attempt attempts count rows bytes port pid seconds lag_ms
     error sqlstate at cause setting file form client_id_rejected
     """.split()

@@ -34,6 +34,7 @@ from runtime.objecturl import read_object_url
 from runtime.plaintext import plaintext
 from runtime.settingserror import SettingsError
 from runtime.settingsources import SecretFiles, ServiceUrls
+from runtime.shadowsettings import ShadowSettings
 from runtime.vendorkeys import VendorKeys, read_vendor_keys
 
 CONFIG_FILE = Path("config/banyan.yaml")
@@ -66,7 +67,7 @@ _ADDRESSES = (
 """Settings that must not be plain in production."""
 
 
-class Settings(BaseSettings):
+class Settings(ShadowSettings):
     """The whole configuration. Units stand in the names; a URL setting that is None means "not in use"."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
     profile: Literal["production", "sandbox"] = Field(
         "production",
         description="`production` refuses plaintext connections; `sandbox` is for one laptop",
+    )
+    release: str = Field(
+        "unnamed",
+        pattern="^[A-Za-z0-9._-]{1,64}$",
+        description="What runs, as evidence names it: a version or a commit",
     )
 
     # --- engines: a URL each
@@ -227,14 +233,6 @@ class Settings(BaseSettings):
         description="Where a gateway keeps what it announces while the event log cannot be reached",
     )
 
-    # --- shadow reads
-    shadow_threshold: float = Field(
-        0.001,
-        gt=0,
-        lt=1,
-        description="Mismatch rate per field above which reads are not at parity",
-    )
-
     # --- services
     request_expiry_seconds: float = Field(
         60.0,
@@ -352,6 +350,12 @@ class Settings(BaseSettings):
             text = value.get_secret_value() if isinstance(value, SecretStr) else value
             _READERS[info.field_name](text)
         return value
+
+    @model_validator(mode="after")
+    def _shadow_waits_no_longer(self) -> "Settings":
+        if self.shadow_deadline_seconds > self.read_deadline_seconds:
+            raise ValueError("shadow_deadline_seconds is above read_deadline_seconds")
+        return self
 
     @model_validator(mode="after")
     def _fit_for_production(self) -> "Settings":

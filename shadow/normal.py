@@ -6,6 +6,7 @@ type keeps the form of its JSON type, so it differs from every real value and is
 """
 
 import struct
+from collections import Counter
 from collections.abc import Hashable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -62,8 +63,7 @@ def json_form(value: Any) -> Normal:
 def _unordered(value: Any) -> Normal:
     if not isinstance(value, list):
         return json_form(value)
-    forms = [json_form(one) for one in value]
-    return "array", frozenset((form, forms.count(form)) for form in forms)
+    return "array", frozenset(Counter(json_form(one) for one in value).items())
 
 
 def _uuid(value: Any) -> Normal:

@@ -38,6 +38,11 @@ class Reason(StrEnum):
     """The other side has answered in the primary's place."""
 
 
+def said_nothing(status: int) -> bool:
+    """Whether an answer of this status is none to compare with."""
+    return status >= 500 or status in _NOT_AN_ANSWER
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """One side's. `headers` by lower-case name."""
@@ -45,10 +50,6 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
-
-    @property
-    def said_nothing(self) -> bool:
-        return self.status >= 500 or self.status in _NOT_AN_ANSWER
 
     @property
     def ok(self) -> bool:
@@ -67,9 +68,9 @@ class Comparison:
 
 def compare(shape: Shape, primary: Answer, candidate: Answer) -> Comparison:
     """Never raises for what the candidate sends. A primary's body that is no JSON of this shape is `primary_failed`."""
-    if primary.said_nothing:
+    if said_nothing(primary.status):
         return Comparison(result=Result.INCONCLUSIVE, reason=Reason.PRIMARY_FAILED)
-    if candidate.said_nothing:
+    if said_nothing(candidate.status):
         return Comparison(result=Result.INCONCLUSIVE, reason=Reason.CANDIDATE_FAILED)
     if not (primary.ok and candidate.ok):
         return _of(tuple(_refusals(primary, candidate)), {})

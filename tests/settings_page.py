@@ -52,7 +52,9 @@ def variables() -> frozenset[str]:
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
-    return list(Settings.model_fields.items())
+    """Those that stand in `Settings` itself first."""
+    own = Settings.__annotations__
+    return sorted(Settings.model_fields.items(), key=lambda item: item[0] not in own)
 
 
 def _row(name: str, field: FieldInfo) -> str:

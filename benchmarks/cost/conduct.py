@@ -40,7 +40,7 @@ def _faults(client: httpx.Client, variant: Variant, place: Place) -> Iterator[st
     if variant.work is Work.FULL:
         yield from _refuses(client, place)
         yield from _goes_by_the_flag(client, variant, place)
-        yield from _correlates_and_logs(client, place)
+        yield from _correlates_and_logs(client, variant, place)
 
 
 def _answers(client: httpx.Client, place: Place) -> Iterator[str]:
@@ -69,12 +69,13 @@ def _goes_by_the_flag(client: httpx.Client, variant: Variant, place: Place) -> I
     for user, side in wanted:
         cid = _new_id()
         _get(client, CHECK_TARGET, user, cid)
-        if _sides_asked(place, cid) != [side]:
+        behind = [side.other] if variant.asks_behind and user is not crowd.left_behind else []
+        if _sides_asked(place, cid, 1 + len(behind)) != [side, *behind]:
             yield f"a user whose flag says {side} was not sent there"
             return
 
 
-def _correlates_and_logs(client: httpx.Client, place: Place) -> Iterator[str]:
+def _correlates_and_logs(client: httpx.Client, variant: Variant, place: Place) -> Iterator[str]:
     user = place.crowd.users[3]
     given = _new_id()
     replies = [_get(client, CHECK_TARGET, user, given), _get(client, CHECK_TARGET, user)]
@@ -86,8 +87,8 @@ def _correlates_and_logs(client: httpx.Client, place: Place) -> Iterator[str]:
     if not all(_sides_asked(place, cid) for cid in ids):
         yield "the correlation id does not reach the upstream"
     for cid in ids:
-        lines = _lines(place, cid)
-        if len(lines) != 1 or user.sub not in json.dumps(lines):
+        lines = _lines(place, cid, 1 + variant.asks_behind)
+        if len(lines) != 1 + variant.asks_behind or user.sub not in json.dumps(lines):
             yield f"{len(lines)} JSON lines in its access log for one request"
             return
 
@@ -110,10 +111,10 @@ def _new_id() -> str:
     return f"bench-{uuid.uuid4()}"
 
 
-def _sides_asked(place: Place, cid: str) -> list[str]:
+def _sides_asked(place: Place, cid: str, count: int = 1) -> list[str]:
     """Sides that the upstream was asked as with that id; waits a little, since it records after it has answered."""
     return _within(
-        _RECORD_SECONDS, lambda: [one["side"] for one in _seen(place) if one["cid"] == cid]
+        _RECORD_SECONDS, lambda: [one["side"] for one in _seen(place) if one["cid"] == cid], count
     )
 
 
@@ -123,7 +124,7 @@ def _seen(place: Place) -> list[Any]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def _lines(place: Place, cid: str) -> list[Any]:
+def _lines(place: Place, cid: str, count: int) -> list[Any]:
     """Access lines with that id, from any log of the variant; waits a little, since logs are written in batches."""
 
     def find() -> list[Any]:
@@ -137,7 +138,7 @@ def _lines(place: Place, cid: str) -> list[Any]:
         ]
         return [json.loads(line) for line in lines if _is_json(line)]
 
-    return _within(_LOG_SECONDS, find)
+    return _within(_LOG_SECONDS, find, count)
 
 
 def _is_json(line: str) -> bool:
@@ -148,9 +149,9 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _within(seconds: float, find: Callable[[], list[Any]]) -> list[Any]:
-    """What is found, as soon as something is; nothing after that time."""
+def _within(seconds: float, find: Callable[[], list[Any]], count: int) -> list[Any]:
+    """What is found, as soon as there is that much of it; whatever there is after that time."""
     deadline = time.monotonic() + seconds
-    while not (found := find()) and time.monotonic() < deadline:
+    while len(found := find()) < count and time.monotonic() < deadline:
         time.sleep(0.02)
     return found

@@ -86,6 +86,12 @@ def everybody_in_legacy() -> FlagSet:
     return _with_flag(Canonical())
 
 
+def everybody_compared(left_behind: str) -> FlagSet:
+    """At `shadow`, but for this user."""
+    override = Override(by=By.USER, value=left_behind, stage=Stage.LEGACY)
+    return _with_flag(Canonical(overrides=(override,), shares=Shares().ramped(Stage.SHADOW, 1000)))
+
+
 def _with_flag(rule: Canonical) -> FlagSet:
     scope = Scope(entity=ENTITY)
     first = first_flag_set(Stage.COMPLETE)

@@ -32,6 +32,8 @@ class Variant:
     """What it does more or less than the others, for the report."""
     answered_by_legacy: bool = False
     """Its users' flags all say `legacy`, so the answer is translated."""
+    asks_behind: bool = False
+    """Once it has answered, it asks the other side the same."""
     slow: bool = False
     """So slow that it has to be measured for longer."""
 

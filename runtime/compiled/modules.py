@@ -34,6 +34,14 @@ MODULES = (
     "gateway.plans",
     "gateway.response",
     "gateway.server",
+    "gateway.shadowing.counts",
+    "gateway.shadowing.judge",
+    "gateway.shadowing.pair",
+    "gateway.shadowing.reading",
+    "gateway.shadowing.reads",
+    "gateway.shadowing.room",
+    "gateway.shadowing.sides",
+    "gateway.shadowing.told",
     "gateway.tally",
     "gateway.user",
     "routes.match",
@@ -53,7 +61,7 @@ MODULES = (
 )
 """What a read passes through. Whatever is compiled calls the rest as ever."""
 
-_SOURCES = ("catalog", "gateway", "routes", "runtime")
+_SOURCES = ("catalog", "gateway", "routes", "runtime", "shadow")
 """A constant of a module that is not compiled stands in the compiled ones that use it."""
 
 

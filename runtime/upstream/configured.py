@@ -8,8 +8,10 @@ from runtime.settingserror import SettingsError
 from runtime.upstream.upstream import Upstream
 
 
-def upstream(settings: Settings, name: str, url: str, *, connections: int) -> Upstream:
-    """Raises SettingsError for a URL or a certificate file that cannot be used."""
+def upstream(
+    settings: Settings, name: str, url: str, *, connections: int, deadline: float | None = None
+) -> Upstream:
+    """`deadline` in seconds, else that of reads. Raises SettingsError for a URL or a certificate file that cannot be used."""
     secure = url.lower().startswith("https://")
     try:
         return Upstream(
@@ -18,7 +20,7 @@ def upstream(settings: Settings, name: str, url: str, *, connections: int) -> Up
             connections=connections,
             pool_wait=settings.pool_wait_seconds,
             connect=settings.connect_seconds,
-            deadline=settings.read_deadline_seconds,
+            deadline=deadline or settings.read_deadline_seconds,
             idle=settings.upstream_idle_seconds,
             tls=client_context(settings.upstream_ca_file) if secure else None,
         )

@@ -23,10 +23,15 @@ _KEY = "k" * 32
 
 
 def _full(place: Place, flags: FlagSet, form: Form = Form.COMPILED) -> Command:
-    return _command(place, ("gateway",), _settings(place, flags, form))
+    return gateway(place, settings(place, flags, form))
 
 
-def _settings(place: Place, flags: FlagSet, form: Form) -> Mapping[str, str]:
+def gateway(place: Place, settings: Mapping[str, str]) -> Command:
+    """The product with these settings."""
+    return _command(place, ("gateway",), settings)
+
+
+def settings(place: Place, flags: FlagSet, form: Form = Form.COMPILED) -> Mapping[str, str]:
     """As in production, but for limits that a load generator would reach, plain HTTP, and no Redis."""
     service = place.upstream.url(Side.SERVICE)
     return {

@@ -38,6 +38,7 @@ http {{
       proxy_set_header Connection "";
       {location}
     }}
+    {beside}
   }}
 }}
 """
@@ -82,6 +83,17 @@ def _bare(place: Place) -> Command:
     )
 
 
+def _mirroring(place: Place) -> Command:
+    """Every request is sent once more, and that answer is read and dropped."""
+    return _command(
+        place,
+        modules="",
+        http="access_log off;",
+        location="mirror /mirror; proxy_pass http://service;",
+        beside='location = /mirror { internal; proxy_set_header Connection ""; proxy_pass http://service$request_uri; }',
+    )
+
+
 def _full(place: Place, *, cached: bool) -> Command:
     place.write(_LUA.name, _LUA.read_text())
     modules = ("ndk_http_module.so", "ngx_http_lua_module.so")
@@ -99,7 +111,7 @@ def _full(place: Place, *, cached: bool) -> Command:
     )
 
 
-def _command(place: Place, *, modules: str, http: str, location: str) -> Command:
+def _command(place: Place, *, modules: str, http: str, location: str, beside: str = "") -> Command:
     config = _CONFIG.format(
         modules=modules,
         own_folder=own_folder(),
@@ -110,6 +122,7 @@ def _command(place: Place, *, modules: str, http: str, location: str) -> Command
         keepalive=_KEEPALIVE,
         http=http,
         location=location,
+        beside=beside,
     )
     path = str(place.write("nginx.conf", config))
     return Command(
@@ -140,3 +153,8 @@ VARIANTS = (
     ),
     Variant(name="nginx proxy_pass", work=Work.BARE, missing=_missing, command=_bare),
 )
+
+MIRRORING = Variant(
+    name="nginx mirror", work=Work.BARE, missing=_missing, command=_mirroring, asks_behind=True
+)
+"""For the cost of a shadow, not one of the table: whoever is measured there does one request's work."""
