@@ -1,8 +1,13 @@
 -- wrk: every request is another user's, in a circle; one JSON line with the result at the end.
 -- The requests are put together before the start; no response() here, which would make wrk build a table per answer.
+-- Arguments: target, file of tokens, milliseconds that a connection rests between an answer and its next request.
 local requests, at = {}, 0
 
 function init(args)
+  local rest = tonumber(args[3])
+  if rest > 0 then
+    function delay() return rest end
+  end
   for token in io.lines(args[2]) do
     requests[#requests + 1] = wrk.format("GET", args[1], { authorization = "Bearer " .. token })
   end

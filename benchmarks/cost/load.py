@@ -1,4 +1,4 @@
-"""The load: wrk with one thread, as fast as it is answered, each request another user's."""
+"""The load: wrk with one thread, as fast as it is answered or at a pace, each request another user's."""
 
 import json
 import shutil
@@ -23,14 +23,30 @@ class Load:
 
 
 def press(
-    port: int, target: str, *, tokens: Path, connections: int, seconds: int, core: int
+    port: int,
+    target: str,
+    *,
+    tokens: Path,
+    connections: int,
+    seconds: int,
+    core: int,
+    rest_ms: int = 0,
 ) -> Load:
-    """Blocks for that long. `tokens`: a file with a user token per line. wrk knows whole seconds only.
+    """Blocks for that long. `tokens`: a file with a user token per line. wrk knows whole seconds only. `rest_ms`: each
+    connection rests so long between an answer and its next request, so that all variants get about as many.
 
     Nobody listening is a load without requests.
     """
     wrk = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-    wrk += ["--script", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", target, str(tokens)]
+    wrk += [
+        "--script",
+        str(_SCRIPT),
+        f"http://127.0.0.1:{port}",
+        "--",
+        target,
+        str(tokens),
+        str(rest_ms),
+    ]
     done = subprocess.run(pinned(core, *wrk), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return Load(requests=0, seconds=seconds, p50_us=0, not_2xx=0, broken=connections)

@@ -25,10 +25,13 @@ class Setting:
 
     answer: Answer
     connections: int
+    rest_ms: int = 0
+    """That each connection rests between an answer and its next request; 0: as fast as it is answered."""
 
     @property
     def name(self) -> str:
-        return f"{self.answer.name}, {self.connections} connections"
+        pace = f" that rest for {self.rest_ms} ms" if self.rest_ms else ""
+        return f"{self.answer.name}, {self.connections} connections{pace}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +177,7 @@ class _Running:
             connections=setting.connections,
             seconds=seconds,
             core=self.place.cores.rest,
+            rest_ms=setting.rest_ms,
         )
 
     def round(self, setting: Setting, seconds: int) -> Round:
