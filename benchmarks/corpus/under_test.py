@@ -67,8 +67,10 @@ def under_test(
     services: Mapping[Service, str] | None = None,
     settings: Mapping[str, str] | None = None,
     name: str = "gateway",
+    stage: Stage = Stage.COMPLETE,
 ) -> Iterator[UnderTest]:
-    """A gateway that sends every read to `service_url` (`services`: but these), where nobody is limited by rate."""
+    """A gateway whose services are `service_url` (`services`: but these), where everybody is at `stage` and nobody is limited by
+    rate."""
     urls = {**dict.fromkeys(Service, service_url), **(services or {})}
     nowhere = "http://127.0.0.1:9"
     environment = {
@@ -93,7 +95,7 @@ def under_test(
         **(settings or {}),
     }
     stack = Stack(pid=0, started_at="", environment=environment)
-    with gateway(stack, folder, name=name, flags=everybody_at(Stage.COMPLETE)) as started:
+    with gateway(stack, folder, name=name, flags=everybody_at(stage)) as started:
         host, _, port = started.url.removeprefix("http://").partition(":")
         yield UnderTest(
             host=host, port=int(port), pid=started.process.pid, log=folder / f"{name}.log"

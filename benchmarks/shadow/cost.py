@@ -1,8 +1,6 @@
 """What a shadow costs the gateway, and what a mirror costs nginx, which compares nothing: the same bodies, load and run."""
 
 import asyncio
-import base64
-import secrets
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,11 +16,9 @@ from benchmarks.cost.report import text
 from benchmarks.cost.rounds import Plan, Row, Setting, measure
 from benchmarks.cost.run import rig_missing, tell
 from benchmarks.cost.variant import Variant, Work
+from benchmarks.shadow.control import control
 from benchmarks.size import Size
-from runtime.control_database import migrate_control
-from runtime.keyring import KEY_BYTES
 from sandbox.children import Command
-from sandbox.engines import postgres
 
 TOPIC = "shadow"
 _PACED = Setting(answer=LARGE, connections=32, rest_ms=20)
@@ -40,10 +36,8 @@ async def run(size: Size) -> AsyncIterator[Claim]:
     plan = _FULL if size is Size.FULL else _SMALL
     with tempfile.TemporaryDirectory(prefix="banyan-shadow-cost-") as name:
         folder = Path(name)
-        with postgres.running(folder / "postgres") as cluster:
-            dsn = await postgres.create_database(cluster, "control")
-            await migrate_control(dsn)
-            rig = _Rig(dsn)
+        async with control(folder) as settings:
+            rig = _Rig(settings)
             rows = [] if rig_missing() else await asyncio.to_thread(rig.measured, plan, folder)
         if rows:
             tell(text(rows, plan.settings))
@@ -52,14 +46,10 @@ async def run(size: Size) -> AsyncIterator[Claim]:
 
 
 class _Rig:
-    """`control`: DSN of the database to which pairs are counted."""
+    """`settings`: what a gateway needs to compare."""
 
-    def __init__(self, control: str) -> None:
-        self._keys = {
-            "CONTROL_DATABASE_URL": control,
-            "EVIDENCE_KEYS": _key("e1"),
-            "FIELD_KEYS": _key("f1"),
-        }
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
         self.off, self.on = (
             self._variant("banyan, shadow off", 0),
             self._variant("banyan, shadow", 1),
@@ -90,12 +80,8 @@ class _Rig:
 
     def _command(self, place: Place, share: int) -> Command:
         flags = everybody_compared(place.crowd.left_behind.sub)
-        more: Mapping[str, str] = {**self._keys, "SHADOW_SHARE": str(share)}
+        more: Mapping[str, str] = {**self._settings, "SHADOW_SHARE": str(share)}
         return banyan.gateway(place, {**banyan.settings(place, flags), **more})
-
-
-def _key(name: str) -> str:
-    return f"{name}:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
 
 
 def _purposes(folder: Path) -> tuple[int, int]:

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 
 from benchmarks.claim import Claim
-from benchmarks.shadow import accuracy, cost
+from benchmarks.shadow import accuracy, cost, isolation
 from benchmarks.size import Size
 from benchmarks.topics import Run
 
 TOPIC = "shadow"
 
-PARTS: Mapping[str, Run] = {"accuracy": accuracy.run, "cost": cost.run}
+PARTS: Mapping[str, Run] = {"accuracy": accuracy.run, "cost": cost.run, "isolation": isolation.run}
 """What `--part` can name, in the order in which `run` goes."""
 
 
