@@ -115,6 +115,13 @@ BREAK_GLASS = AlertClass(
     details=frozenset(),
     by_hand=True,
 )
+SHADOW_VISIBILITY = AlertClass(
+    name="shadow_visibility",
+    severity=Severity.CRITICAL,
+    summary="A user sees a row on one side that the other side does not show them",
+    details=frozenset(),
+    by_hand=True,
+)
 
 CLASSES: Mapping[str, AlertClass] = MappingProxyType(
     {
@@ -133,6 +140,7 @@ CLASSES: Mapping[str, AlertClass] = MappingProxyType(
             WORKER_MISMATCH,
             NUMBERS_LOW,
             BREAK_GLASS,
+            SHADOW_VISIBILITY,
         )
     }
 )

@@ -17,6 +17,7 @@ from gateway.metrics import Metrics
 from routes.resource import Resource
 from runtime.correlation import uuid7
 from runtime.shadowstore import SLOT_SECONDS, Count, Example
+from shadow.difference import Kind
 from shadow.durations import Durations
 from shadow.finding import Finding
 from shadow.pair import Reason, Result
@@ -96,6 +97,8 @@ class Counts:
         self._ended: list[Count] = []
         self._examples: list[Example] = []
         self._shown: Counter[tuple[str, str, str, str]] = Counter()
+        self.alone: set[str] = set()
+        """Entities of which a row was visible on one side only: somebody has to be told."""
 
     def cell(self, resource: Resource, facts: Facts, candidate: Side, *, noise: bool) -> Cell:
         user = facts.user
@@ -142,6 +145,8 @@ class Counts:
     ) -> None:
         """Counted, one line in the log, and examples for whoever looks for the reason."""
         self.add(cell, pair)
+        if not cell.noise and any(kind is Kind.VISIBILITY for _, kind in pair.kinds):
+            self.alone.add(facts.entity)
         log.warning(
             "shadow.mismatch",
             correlation_id=facts.correlation_id,

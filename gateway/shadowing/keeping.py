@@ -1,7 +1,8 @@
-"""`Keeping`: stores what this process has counted, every few seconds. A killed process takes at most that with it."""
+"""`Keeping`: stores what this process has counted, every few seconds, and rings for what nobody may overlook. A killed process takes
+at most that with it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -23,12 +24,19 @@ class Store(Protocol):
     async def put(self, counts: Sequence[Count], examples: Sequence[Example]) -> None: ...
 
 
+Ring = Callable[[str], Awaitable[object]]
+"""Told the entity of which a row was visible on one side only. May raise StoreUnavailable."""
+
+
 class Keeping:
     """A database that does not answer costs no read: counts and examples wait, up to the bounds of `Counts`."""
 
-    def __init__(self, counts: Counts, store: Store, *, every: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self, counts: Counts, store: Store, ring: Ring, *, every: float = EVERY_SECONDS
+    ) -> None:
         self._counts = counts
         self._store = store
+        self._ring = ring
         self._every = every
         self._task: asyncio.Task[None] | None = None
         self._works = True
@@ -53,6 +61,9 @@ class Keeping:
             return True
         try:
             await self._put(counts, examples)
+            for entity in sorted(self._counts.alone):
+                await self._ring(entity)
+                self._counts.alone.discard(entity)
         except StoreUnavailable as error:
             if self._works:
                 log.warning("shadow.unstored", exc_info=error)
@@ -67,9 +78,8 @@ class Keeping:
             await self._store.put(counts, examples)
         except StoreUnavailable as error:
             await self._store.put(counts, ())
-            if (
-                examples
-            ):  # the database is there, and does not take these: they must not hold up all others
+            # The database is there, and does not take these: they must not hold up all others.
+            if examples:
                 log.exception("shadow.examples_refused", count=len(examples), exc_info=error)
                 self._counts.refused(len(examples))
 

@@ -24,6 +24,8 @@ from gateway.shadowing.second import SecondReadings
 from gateway.shadowing.sides import Sides
 from gateway.shadowing.wire import Keys
 from runtime.accesslog import AccessLog
+from runtime.alertclass import SHADOW_VISIBILITY
+from runtime.alerts import Alerts
 from runtime.internal_token import InternalTokens
 from runtime.postgres import pool_for
 from runtime.ratelimit import Budget
@@ -126,7 +128,12 @@ class Shadowing:
             self._settings.need_secret("control_database_url"), name="banyan shadow", size=1
         )
         await self._pool
-        self._keeping = Keeping(self._counts, ShadowStore(self._pool))
+        alerts = Alerts(self._pool)
+        self._keeping = Keeping(
+            self._counts,
+            ShadowStore(self._pool),
+            lambda entity: alerts.ring(SHADOW_VISIBILITY, entity=entity),
+        )
         await self._comparator.start()
         await self._keeping.start()
 

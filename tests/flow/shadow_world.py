@@ -42,6 +42,10 @@ class MemoryShadows:
         self.takes_examples = True
         self.counts: dict[tuple[Any, ...], Count] = {}
         self.examples: list[Example] = []
+        self.rung: list[str] = []
+
+    async def ring(self, entity: str) -> None:
+        self.rung.append(entity)
 
     async def put(self, counts: Sequence[Count], examples: Sequence[Example]) -> None:
         if not self.works or (examples and not self.takes_examples):
@@ -151,7 +155,7 @@ async def shadowed(world: World) -> AsyncIterator[Shadowed]:
         counts=counts,
         second=second,
         comparator=comparator,
-        keeping=Keeping(counts, store),
+        keeping=Keeping(counts, store, store.ring),
         store=store,
         scripts=scripts,
         asked=asked,

@@ -345,6 +345,9 @@ async def test_a_row_that_only_one_side_shows_twice_is_an_alarm(shadowed: Shadow
     await shadowed.settle()
     assert shadowed.counted() == {"pairs": 1, "mismatches": 1, "visibility": 1}
     assert len(shadowed.asked["service"]) == 2
+    assert shadowed.store.rung == ["compliance_tasks"]
+    await shadowed.keeping.store()
+    assert shadowed.store.rung == ["compliance_tasks"]
 
 
 @staged(at(Stage.SHADOW))

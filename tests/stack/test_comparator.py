@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from runtime.sealed import Sealer
 from shadow.pair import Result
 from tests.fakes.direct_comparator import DirectComparator
 from tests.fakes.keys import key_setting, keyring
-from tests.until import until_async
+from tests.until import until, until_async
 
 pytestmark = pytest.mark.stack
 
@@ -207,3 +208,31 @@ async def test_it_gives_way_and_ends_with_its_gateway(process: Comparator) -> No
     await until_async(gives_way)
     await process.stop()
     await until_async(gone)
+
+
+_GATEWAY = """
+import asyncio
+from gateway.shadowing.comparator import Comparator
+from tests.stack.test_comparator import KEYS
+
+async def main():
+    one = Comparator(KEYS)
+    await one.start()
+    while one.pid is None:
+        await asyncio.sleep(0.02)
+    print(one.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_it_ends_with_a_gateway_that_is_killed() -> None:
+    gateway = subprocess.Popen([sys.executable, "-c", _GATEWAY], stdout=subprocess.PIPE, text=True)
+    assert gateway.stdout is not None
+    stat = Path(f"/proc/{int(gateway.stdout.readline())}/stat")
+    assert nice_value(stat) is not None
+    gateway.kill()
+    gateway.wait()
+    gateway.stdout.close()
+    until(lambda: nice_value(stat) is None)
