@@ -20,6 +20,8 @@ from runtime.recordfile import RecordFile
 log = structlog.get_logger("accesslog")
 
 MOST_BYTES: Final = 256 * 1024 * 1024
+PATIENCE_SECONDS: Final = 0.005
+"""How long a record for which nobody waits in front of a socket waits for company."""
 
 
 class Waiter(Protocol):
@@ -54,6 +56,9 @@ class AccessLog:
         self._rotations = 0
         self._file: RecordFile | None = None
         self._lines: list[bytes] = []
+        self._ends_turn = False
+        """The end of this turn of the loop will write them."""
+        self._patience: asyncio.TimerHandle | None = None
         self._waiters: list[Waiter | None] = []
         self._disk = _Disk(self._synced)
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -76,14 +81,26 @@ class AccessLog:
 
     def append(self, line: bytes, waiter: Waiter | None) -> None:
         """One record, without its newline. No waiter where nobody is answered: the caller has left."""
-        if not self._lines:
+        if not self._ends_turn:
+            self._ends_turn = True
             asyncio.get_running_loop().call_soon(self._end_turn)
+        self._lines.append(line)
+        self._waiters.append(waiter)
+
+    def append_patient(self, line: bytes, waiter: Waiter | None) -> None:
+        """The same, written with the next record that somebody is waiting for, or after PATIENCE_SECONDS."""
+        if not self._ends_turn and self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE_SECONDS, self._end_patience)
         self._lines.append(line)
         self._waiters.append(waiter)
 
     def close(self) -> None:
         """Write what is pending, sync, close. Blocks until the disk has it."""
         self._write()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         if self._sync_timer is not None:
             self._sync_timer.cancel()
             self._sync_timer = None
@@ -100,8 +117,14 @@ class AccessLog:
     # --- write
 
     def _end_turn(self) -> None:
+        self._ends_turn = False
         self._write()
         self._sync_later()
+
+    def _end_patience(self) -> None:
+        """The timer stays where its records have gone out with others: one is enough for all that come until it is over."""
+        self._patience = None
+        self._end_turn()
 
     def _write(self) -> None:
         lines, waiters = self._lines, self._waiters

@@ -99,7 +99,7 @@ class Sides:
     def record(self, facts: Facts, status: int, seconds: float, waiter: Waiter | None) -> None:
         """One question that was asked; `waiter` looks at the answer once there is a record of it."""
         outcome = "success" if status < 400 else "denied" if status < 500 else "failed"
-        self._records.append(facts.line(status, seconds, outcome), waiter)
+        self._records.append_patient(facts.line(status, seconds, outcome), waiter)
         self._tally.count(facts.route, facts.method, facts.side, facts.stage, status, seconds)
 
     def question(self, pair: Pair) -> Question:

@@ -58,6 +58,8 @@ MODULES = (
     "runtime.upstream.retry_budget",
     "runtime.upstream.sliding",
     "runtime.upstream.upstream",
+    "shadow.durations",
+    "shadow.sampling",
 )
 """What a read passes through. Whatever is compiled calls the rest as ever."""
 

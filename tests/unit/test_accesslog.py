@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,12 @@ class Desk:
         self.folder = folder
         self.told: list[bool] = []
         self.seen: list[bytes] = []
+
+    def heard(self, count: int) -> Callable[[], Awaitable[bool]]:
+        async def enough() -> bool:
+            return len(self.told) >= count
+
+        return enough
 
     def recorded(self, ok: bool) -> None:
         self.told.append(ok)
@@ -137,6 +143,34 @@ async def test_what_is_appended_while_others_are_told_comes_with_the_next_turn(
     await turn()
     assert desk.told == [True]
     assert faults.writes == [b"first\n", b"second\n"]
+
+
+async def test_a_patient_record_goes_with_the_next_that_somebody_waits_for(
+    log: AccessLog, faults: Faults, desk: Desk
+) -> None:
+    log.append_patient(b"behind", desk)
+    await asyncio.sleep(0)
+    assert desk.told == []
+    log.append(b"own", desk)
+    await asyncio.sleep(0)
+    assert faults.writes == [b"behind\nown\n"]
+    assert desk.told == [True, True]
+
+
+async def test_a_patient_record_does_not_wait_for_ever(
+    log: AccessLog, faults: Faults, desk: Desk
+) -> None:
+    for turn in range(2):
+        log.append_patient(b"one", desk)
+        log.append_patient(b"two", desk)
+        await until_async(desk.heard(2 * turn + 2))
+    assert faults.writes == [b"one\ntwo\n"] * 2
+
+
+async def test_closing_writes_what_is_patient(log: AccessLog, faults: Faults, desk: Desk) -> None:
+    log.append_patient(b"behind", desk)
+    log.close()
+    assert (faults.writes, desk.told) == ([b"behind\n"], [True])
 
 
 async def test_a_record_without_a_waiter_is_written_as_well(log: AccessLog, tmp_path: Path) -> None:
