@@ -42,7 +42,8 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise BodyRefused("not_json") from None
     if not isinstance(found, dict):
         raise BodyRefused("expected_an_object")
-    _check_depth(found, 1)
+    # What cannot be stored comes as an escape alone: in itself a NUL is no JSON, and half a pair no UTF-8.
+    _check(found, 1, texts="\\u" in text)
     return found
 
 
@@ -78,8 +79,6 @@ def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise BodyRefused("repeated_member")
-    if not all(storable(name) for name in found):
-        raise BodyRefused("text_that_cannot_be_stored")
     return found
 
 
@@ -101,15 +100,15 @@ def _constant(word: str) -> Any:
     raise BodyRefused("not_json")
 
 
-def _check_depth(value: Any, depth: int) -> None:
-    if depth > DEEPEST:
+def _check(value: dict[str, Any] | list[Any], depth: int, *, texts: bool) -> None:
+    """`texts`: whether there may be one that cannot be stored."""
+    if depth >= DEEPEST and value:  # what is in it is one deeper
         raise BodyRefused("too_deep")
-    if isinstance(value, str):
-        if not storable(value):
-            raise BodyRefused("text_that_cannot_be_stored")
-    elif isinstance(value, dict):
-        for one in value.values():
-            _check_depth(one, depth + 1)
-    elif isinstance(value, list):
-        for one in value:
-            _check_depth(one, depth + 1)
+    if isinstance(value, dict) and texts and not all(map(storable, value)):
+        raise BodyRefused("text_that_cannot_be_stored")
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, str):
+            if texts and not storable(one):
+                raise BodyRefused("text_that_cannot_be_stored")
+        elif isinstance(one, dict | list):
+            _check(one, depth + 1, texts=texts)

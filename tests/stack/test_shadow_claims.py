@@ -22,5 +22,9 @@ async def test_the_cost_is_measured():
 
 async def test_no_trouble_of_a_candidate_reaches_a_caller():
     claims = {claim.claim: claim async for claim in isolation.run(Size.SMALL)}
-    for what in ("reads that fail", "shadow reads in flight"):
+    for what in (
+        "reads that fail",
+        "reads of which nobody can say what became of their pair",
+        "shadow reads in flight",
+    ):
         assert claims[f"isolation: {what}"].ok, claims
