@@ -1,7 +1,7 @@
 """`make test`: every tier that this machine can run, and a table of what ran and what did not; then the compiled data plane.
 
-Two lanes of about the same length at a time: the stack tier, which is told as it runs, and beside it all others and the compiled
-run, told at the end. Either waits half of its time, for engines and processes. Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers
+Three lanes at a time: the stack tier, which is told as it runs, and beside it its benchmarks in small, and all other tiers with the
+compiled run, both told at the end. Each waits half of its time, for engines and processes. Arguments go to pytest: `python -m tests.tiers -m 'unit or flow' -x`. With any but --strict-tiers
 there is one run only, in the form that GATEWAY_FORM says.
 """
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
@@ -23,6 +24,8 @@ from tests.tier_plugin import TIERS, Tier, tiers_of
 
 STRICT = "--strict-tiers"
 FIRST = "stack and not (crash or browser or node)"
+CLAIMS = "test_*claims.py"
+"""Modules of the stack tier that run benchmarks."""
 DATA_PLANE = """
     tests/crash/test_accesslog_killed.py tests/flow tests/unit/gateway tests/unit/upstream
     tests/unit/test_access*.py tests/unit/test_correlation.py tests/unit/test_headernames.py tests/unit/test_identity.py
@@ -38,16 +41,28 @@ def main(arguments: list[str]) -> int:
     """Exit code of pytest; that of the first lane that failed."""
     if any(argument != STRICT for argument in arguments):
         return _pytest(arguments)
-    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as thread:
-        second = thread.submit(_beside, arguments, said)
-        code = _pytest([*arguments, "-m", FIRST])
-        sys.stdout.write("\nThe other lane, which ran meanwhile ...\n")
-        sys.stdout.flush()
-        other = second.result()
+    with ThreadPoolExecutor(2) as threads:
+        beside = [threads.submit(_told, lane, arguments) for lane in (_claims, _others)]
+        codes = [_pytest([*arguments, "-m", FIRST, "--ignore-glob", f"*/{CLAIMS}"])]
+        for lane in beside:
+            sys.stdout.write("\nAnother lane, which ran meanwhile ...\n")
+            sys.stdout.flush()
+            code, said = lane.result()
+            codes.append(code)
+            sys.stdout.write(said)
+            sys.stdout.flush()
+    return next(filter(None, codes), 0)
+
+
+Lane = Callable[[list[str], IO[bytes]], int]
+
+
+def _told(lane: Lane, arguments: list[str]) -> tuple[int, str]:
+    """Its exit code, and what it has printed."""
+    with tempfile.TemporaryFile() as said:
+        code = lane(arguments, said)
         said.seek(0)
-        sys.stdout.write(said.read().decode(errors="replace"))
-        sys.stdout.flush()
-    return code or other
+        return code, said.read().decode(errors="replace")
 
 
 def _pytest(arguments: list[str]) -> int:
@@ -55,8 +70,13 @@ def _pytest(arguments: list[str]) -> int:
     return int(pytest.main([*arguments], plugins=[tier_plugin, Table()]))
 
 
-def _beside(arguments: list[str], said: IO[bytes]) -> int:
-    """The second lane. Whatever it prints goes to `said`."""
+def _claims(arguments: list[str], said: IO[bytes]) -> int:
+    modules = sorted(glob.glob(f"tests/stack/{CLAIMS}"))
+    return _run([*arguments, *modules, "-m", FIRST], Form.PLAIN, said)
+
+
+def _others(arguments: list[str], said: IO[bytes]) -> int:
+    """Whatever is not of the stack tier, and then the compiled form."""
     code = _run([*arguments, "-m", f"not ({FIRST})"], Form.PLAIN, said)
     return code or _compiled(arguments, said)
 

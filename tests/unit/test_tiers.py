@@ -19,6 +19,7 @@ class Runs:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
         self.here: list[list[str]] = []
         self.beside: list[tuple[list[str], str]] = []
+        self.claims: list[str] = []
         self._codes = codes
         monkeypatch.setattr(pytest, "main", self._main)
         monkeypatch.setattr(subprocess, "run", self._run)
@@ -30,18 +31,23 @@ class Runs:
         return self._codes.get("here", 0)
 
     def _run(self, command: list[str], env: dict[str, str], **_: object) -> CompletedProcess[bytes]:
-        form = env["GATEWAY_FORM"]
-        self.beside.append((command[3:], form))
+        form, given = env["GATEWAY_FORM"], command[3:]
+        if "tests/stack/test_shadow_claims.py" in given:
+            self.claims = given
+            return CompletedProcess(command, self._codes.get("claims", 0))
+        self.beside.append((given, form))
         return CompletedProcess(command, self._codes.get(form, 0))
 
 
 @pytest.mark.parametrize("arguments", [[], ["--strict-tiers"]])
-def test_a_whole_run_has_two_lanes_and_then_the_compiled_form(
+def test_a_whole_run_has_three_lanes_and_then_the_compiled_form(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     runs = Runs(monkeypatch, {})
     assert tiers.main(arguments) == 0
-    assert runs.here == [[*arguments, "-m", tiers.FIRST]]
+    assert runs.here == [[*arguments, "-m", tiers.FIRST, "--ignore-glob", "*/test_*claims.py"]]
+    assert runs.claims[: len(arguments)] == arguments
+    assert "tests/stack/test_shadow_claims.py" in runs.claims
     (others, plain), (data_plane, compiled) = runs.beside
     assert (others, plain) == ([*arguments, "-m", f"not ({tiers.FIRST})"], "plain")
     assert data_plane[: len(arguments)] == arguments
@@ -52,6 +58,7 @@ def test_a_whole_run_has_two_lanes_and_then_the_compiled_form(
     ("codes", "code", "beside"),
     [
         ({"here": 1}, 1, ["plain", "compiled"]),
+        ({"claims": 2}, 2, ["plain", "compiled"]),
         ({"plain": 3}, 3, ["plain"]),
         ({"compiled": 4}, 4, ["plain", "compiled"]),
     ],
