@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway.shadowing import comparator as module
 from gateway.shadowing.comparator import MOST_BYTES, MOST_PAIRS, Comparator, Compares
@@ -103,6 +104,24 @@ async def test_both_say_the_same(process: Comparator, candidate: Any) -> None:
         (f.evidence, f.changed_at) for f in other.findings
     ]
     assert "Quickwater" not in repr(other)
+
+
+def test_it_takes_pairs_in_the_event_loop_that_gateways_run_in() -> None:
+    async def compared() -> Done | None:
+        process, answers = Comparator(KEYS), Answers()
+        await process.start()
+        try:
+            await until_async(lambda: running(process))
+            send(process, answers, BODY, {**BODY, "title": "other"})
+            await answers.all_of(1)
+        finally:
+            await process.stop()
+        return answers[0]
+
+    done = uvloop.run(compared())
+    assert done is not None
+    assert done.counted is not None
+    assert done.counted.result is Result.MISMATCH
 
 
 async def test_a_rows_key_is_sealed_and_opens_with_the_request(process: Comparator) -> None:
