@@ -163,7 +163,7 @@ async def _searched(
         how=f"{len(patients.legacy)} synthetic patients, {len(patients.texts())} different values of both sides, each plain, composed, decomposed, in either"
         f" case, JSON-escaped once and twice, URL-escaped, hexadecimal and as base64 in three alignments ({search.patterns} patterns; {search.skipped} were"
         f" shorter than {SHORTEST} characters and not looked for); {traffic.reads} reads by staff at stage shadow, {traffic.mismatches} mismatches, {traffic.visibility}"
-        f" with rows that one side alone shows, {traffic.second} left to a second reading, kinds {', '.join(sorted(traffic.kinds))}; one page that a caller got has {read};"
+        f" with rows that one side alone shows, {traffic.second} that a second reading left undecided, kinds {', '.join(sorted(traffic.kinds))}; one page that a caller got has {read};"
         f" searched: {total} bytes: {counts};"
         f" but for the data folders of the two PostgreSQL, whose clinical tables are the patients' place; found in: {hits or 'nothing'}",
     )  # fmt: skip
