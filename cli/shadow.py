@@ -31,8 +31,7 @@ from runtime.settingserror import SettingsError
 from runtime.shadowstore import KEPT_DAYS, Example, Ignored, ShadowStore
 from runtime.stack import STACK_FILE, Stack
 from shadow.report import Exposed, Report, Sums, exposed, report
-from shadow.tally import WHOLE
-from shadow.verdict import Outcome
+from shadow.verdict import WHOLE, Outcome
 
 T = TypeVar("T")
 

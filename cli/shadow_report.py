@@ -12,7 +12,7 @@ from cli.outcome import notes, out
 from runtime.shadowstore import Example, Ignored
 from runtime.tagger import Tag, likeness
 from shadow.report import FieldReport, Latency, Report, RouteReport
-from shadow.tally import WHOLE
+from shadow.verdict import WHOLE
 
 ANSWER = "(answer)"
 """In place of a column: status, headers, order."""

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from catalog.stage import Side
 from routes import resources
 from shadow.durations import Durations
-from shadow.tally import WHOLE, Tally
+from shadow.tally import Tally
 from shadow.verdict import (
     READ_PARITY,
+    WHOLE,
     Judged,
     Outcome,
     RouteVerdict,

@@ -7,10 +7,7 @@ from typing import Any, Self
 
 from shadow.difference import Kind
 from shadow.pair import Comparison, Reason, Result
-from shadow.verdict import Counts, RouteTally
-
-WHOLE = ""
-"""In place of a column: what is of the answer as a whole (status, headers, order, its end)."""
+from shadow.verdict import WHOLE, Counts, RouteTally
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,10 @@ READ_PARITY = 0.001
 """The requirements' 0.1 %, per field."""
 
 
+WHOLE = ""
+"""In place of a column: what is of the answer as a whole (status, headers, order, its end)."""
+
+
 class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
@@ -30,6 +34,8 @@ class Why(StrEnum):
     NOISE = "noise"
     """Legacy differs from itself so often that nothing can be said of the candidate."""
     NO_TRAFFIC = "no_traffic"
+    NO_ROWS = "no_rows"
+    """Both sides have refused alike, or shown nothing, in every pair: no column has been held against another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +102,7 @@ def judged(counts: Counts, threshold: float) -> Judged:
 
 
 def route_verdict(tally: RouteTally, threshold: float = READ_PARITY) -> RouteVerdict:
-    """A route passes if all of its fields do; it fails if one of them does."""
+    """A route passes if all of its fields do, and there is one that is a column; it fails if one of them does."""
     fields = {name: judged(counts, threshold) for name, counts in sorted(tally.fields.items())}
     whole = judged(tally.pairs, threshold)
     worst = min(fields.values(), key=_badness, default=whole)
@@ -105,6 +111,8 @@ def route_verdict(tally: RouteTally, threshold: float = READ_PARITY) -> RouteVer
         outcome, why = Outcome.INSUFFICIENT, Why.NO_TRAFFIC
     elif tally.visibility:
         outcome, why = Outcome.FAIL, Why.VISIBILITY
+    elif outcome is Outcome.PASS and not any(name != WHOLE for name in fields):
+        outcome, why = Outcome.INSUFFICIENT, Why.NO_ROWS
     return RouteVerdict(outcome=outcome, why=why, whole=whole, fields=fields)
 
 

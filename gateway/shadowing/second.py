@@ -17,7 +17,8 @@ from runtime.tasks import spawn, stop
 from shadow.finding import Finding
 from shadow.lag import persisting
 from shadow.pair import Reason, Result, said_nothing
-from shadow.tally import WHOLE, Counted
+from shadow.tally import Counted
+from shadow.verdict import WHOLE
 
 MOST = 256
 """Waiting at once; they hold no bodies."""

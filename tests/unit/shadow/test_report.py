@@ -15,8 +15,8 @@ from shadow.durations import Durations
 from shadow.pair import Reason, Result
 from shadow.report import Report, RouteReport, Sums, exposed
 from shadow.report import report as judged_report
-from shadow.tally import WHOLE, Counted, Tally
-from shadow.verdict import Outcome, Why
+from shadow.tally import Counted, Tally
+from shadow.verdict import WHOLE, Outcome, Why
 
 pytestmark = pytest.mark.unit
 

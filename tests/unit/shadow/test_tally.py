@@ -12,8 +12,8 @@ from catalog.column import Compare
 from routes import resources
 from shadow.pair import Answer, Comparison, Reason, Result, compare
 from shadow.shape import Shape
-from shadow.tally import WHOLE, Tally, counted
-from shadow.verdict import Outcome, Why, route_verdict
+from shadow.tally import Tally, counted
+from shadow.verdict import WHOLE, Outcome, Why, route_verdict
 
 pytestmark = pytest.mark.unit
 

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from shadow.verdict import (
+    WHOLE,
     Counts,
     Outcome,
     RouteTally,
@@ -66,6 +67,17 @@ def test_without_traffic_and_with_errors_alone_nothing_passes() -> None:
     for found in (route_verdict(RouteTally()), route_verdict(only_errors)):
         assert (found.outcome, found.why) == (Outcome.INSUFFICIENT, Why.NO_TRAFFIC)
     assert overall([]) is Outcome.INSUFFICIENT
+
+
+def test_a_route_on_which_no_column_was_compared_does_not_pass() -> None:
+    """Equal refusals, and lists without rows, are matches of the answer as a whole."""
+    alike = RouteTally(pairs=Counts(pairs=5_000), fields={WHOLE: Counts(pairs=5_000)})
+    found = route_verdict(alike)
+    assert (found.outcome, found.why) == (Outcome.INSUFFICIENT, Why.NO_ROWS)
+    refused = RouteTally(
+        pairs=Counts(pairs=5_000, wrong=5_000), fields={WHOLE: Counts(pairs=5_000, wrong=5_000)}
+    )
+    assert route_verdict(refused).outcome is Outcome.FAIL
 
 
 def test_a_route_that_nobody_used_holds_back_the_whole() -> None:
