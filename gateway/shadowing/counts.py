@@ -29,6 +29,9 @@ NOISE = "noise"
 """In place of the candidate: legacy was compared with itself."""
 MOST_EXAMPLES = 20
 """Of one route, path and kind in one slot: what comes beyond is counted, and leaves its line in the log."""
+MOST_PATHS = 10_000
+"""Different ones in one slot: places in arrays are part of a path, and a candidate may have as many as it likes."""
+LONGEST_PATH = 500
 MOST_WAITING = 2_000
 """Examples that wait for the database."""
 MOST_SLOTS_WAITING = 5_000
@@ -164,11 +167,12 @@ class Counts:
 
     def _keep(self, cell: Cell, facts: Facts, finding: Finding) -> None:
         said = finding.evidence
-        key = (cell.route, cell.word, said.path, said.kind.value)
+        path = said.path[:LONGEST_PATH]
+        key = (cell.route, cell.word, path, said.kind.value)
         self._shown[key] += 1
         if self._shown[key] > MOST_EXAMPLES:
             return
-        if len(self._examples) >= MOST_WAITING:
+        if len(self._examples) >= MOST_WAITING or len(self._shown) > MOST_PATHS:
             self._metrics.shadow_dropped.inc()
             return
         self._examples.append(
@@ -183,7 +187,7 @@ class Counts:
                 release=self._release,
                 flag_version=facts.flags,
                 kind=said.kind.value,
-                path=said.path,
+                path=path,
                 field=said.field,
                 decides=finding.decides,
                 row=said.row,

@@ -56,7 +56,7 @@ class ShadowReads:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._kept = room.keep  # bound once
-        self._ended = judge.judge
+        self._ended = self._answered
 
     @property
     def waiting(self) -> int:
@@ -138,6 +138,15 @@ class ShadowReads:
                 self._room.leave(pair)
                 raise
 
+    def _answered(self, pair: Pair, told: Told | None) -> None:
+        """A mistake of ours costs this pair, not its room for ever."""
+        try:
+            self._judge.judge(pair, told)
+        except Exception:
+            log.exception("shadow.failed", correlation_id=pair.facts.correlation_id)
+            self._counts.shed("failed")
+            self._room.leave(pair)
+
     def _ask(self, pair: Pair, *, and_again: bool = False) -> None:
         """Legacy, in a task. `and_again`: what it says is compared with what it says a second time."""
         if self._takes(pair):
@@ -155,6 +164,6 @@ class ShadowReads:
         except BaseException:
             self._room.leave(pair)
             raise
-        self._judge.judge(pair, told)
+        self._answered(pair, told)
         if and_again and told is not None and told.whole and not said_nothing(told.status):
             self._ask(self._noise(pair, told))

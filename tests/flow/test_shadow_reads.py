@@ -475,3 +475,38 @@ async def test_times_of_both_sides_are_counted(shadowed: Shadowed) -> None:
     assert sum(count.document["primary"]) == sum(count.document["candidate"]) == 1
     labels = '_count{route="/v2/compliance/{key}",side="service"}'
     assert shadowed.metric("banyan_shadow_read_seconds")[labels] == 1
+
+
+@staged(at(Stage.SHADOW))
+async def test_a_mistake_of_ours_costs_a_pair_and_not_its_room(
+    shadowed: Shadowed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadowed.scripts["service"] = row_of(await first(shadowed), title="other")
+
+    def fail(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(shadowed.comparator, "submit", fail)
+    with structlog.testing.capture_logs() as logs:
+        assert (await shadowed.world.get(ITEM)).status_code == 200
+        await shadowed.settle()
+    assert [one["event"] for one in logs] == ["shadow.failed"]
+    assert shadowed.metric("banyan_shadow_shed_total") == {'{reason="failed"}': 1}
+    assert (shadowed.room.pairs, shadowed.room.bytes) == (0, 0)
+
+
+@staged(at(Stage.SHADOW))
+async def test_a_candidate_with_endless_paths_fills_no_memory_and_no_table(
+    shadowed: Shadowed,
+) -> None:
+    deep: Any = 1
+    for _ in range(25):
+        deep = {"m": deep}
+    answer = await first(shadowed, metadata={"a": deep, "b": list(range(400))})
+    other = json.loads(json.dumps(answer.json()["metadata"]).replace("1}", "2}"))
+    shadowed.scripts["service"] = row_of(answer, metadata={**other, "b": list(range(1, 401))})
+    await shadowed.world.get(ITEM)
+    await shadowed.settle()
+    assert shadowed.counted()["mismatches"] == 1
+    assert 1 < len(shadowed.store.examples) <= 32
+    assert max(len(one.path) for one in shadowed.store.examples) <= 500
