@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import asyncpg
@@ -13,12 +12,13 @@ from rich.table import Table
 
 from cli.control_client import Json, RunFolder, TokenFile, Url, ask
 from cli.outcome import fail, notes, out, refuse
+from cli.run_settings import run_settings
 from runtime.auditanchor import AnchorFile
 from runtime.auditverify import Fault, Verdict, verify
 from runtime.postgres import POSTGRESQL
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.settingserror import SettingsError
-from runtime.stack import STACK_FILE, Stack
+from runtime.stack import STACK_FILE
 
 app = typer.Typer(help="The audit chain.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def verify_(as_json: Json = False, run: RunFolder = STACK_FILE.parent) -> None:
     Needs CONTROL_DATABASE_URL, AUDIT_KEYS and AUDIT_ANCHOR_FILE, or the running sandbox.
     """
     try:
-        settings = _settings(run)
+        settings = run_settings(run, _NAMES)
         verdicts, anchored = asyncio.run(_verify(settings))
     except SettingsError as error:
         refuse(*error.problems)
@@ -84,14 +84,6 @@ def verify_(as_json: Json = False, run: RunFolder = STACK_FILE.parent) -> None:
         _tell(verdicts, anchored)
     if broken:
         fail(f"{len(broken)} of {len(verdicts)} chains are broken.")
-
-
-def _settings(run: Path) -> Settings:
-    try:
-        environment = Stack.read(run / STACK_FILE.name).environment
-    except FileNotFoundError:
-        return load()
-    return load(**{name.lower(): environment[name] for name in _NAMES})
 
 
 async def _verify(settings: Settings) -> tuple[Sequence[Verdict], dict[str, int]]:

@@ -22,6 +22,7 @@ from cli.control_client import Json, RunFolder
 from cli.operator_audit import chain, record
 from cli.outcome import fail, out, refuse
 from cli.restamp import Restamping
+from cli.run_settings import run_settings
 from migration.ledger import redrive
 from migration.mirror_view import MirrorView
 from migration.restamp import REFUSALS, RestampRefused
@@ -33,9 +34,9 @@ from runtime.eventlog.errors import EventLogError
 from runtime.eventlog.redis_log import RedisLog
 from runtime.postgres import POSTGRESQL, pool_for
 from runtime.serviceevent import topic_of
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.settingserror import SettingsError
-from runtime.stack import STACK_FILE, Stack
+from runtime.stack import STACK_FILE
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ def replay(
 
 def _ask(run: Path, do: Callable[[asyncpg.Connection, Settings], Awaitable[T]]) -> T:
     try:
-        return asyncio.run(_connected(_settings(run), do))
+        return asyncio.run(_connected(run_settings(run, _NAMES), do))
     except SettingsError as error:
         refuse(*error.problems)
     except POSTGRESQL as error:
@@ -245,14 +246,6 @@ async def _connected(
         return await do(connection, settings)
     finally:
         await connection.close()
-
-
-def _settings(run: Path) -> Settings:
-    try:
-        environment = Stack.read(run / STACK_FILE.name).environment
-    except FileNotFoundError:
-        return load()
-    return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})
 
 
 def _known(entity: str | None) -> None:

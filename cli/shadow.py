@@ -19,6 +19,7 @@ from rich.text import Text
 from cli.control_client import Json, RunFolder
 from cli.operator_audit import actor, record
 from cli.outcome import fail, out, refuse
+from cli.run_settings import run_settings
 from cli.shadow_inspect import Inspection, InspectionFailed
 from cli.shadow_report import ANSWER, document, tell_fields, tell_routes
 from cli.shadow_rows import rows_document, tell_rows
@@ -26,10 +27,10 @@ from routes import resources
 from runtime import shadowstore
 from runtime.flagstore import StoreUnavailable
 from runtime.postgres import POSTGRESQL, pool_for
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.settingserror import SettingsError
 from runtime.shadowstore import KEPT_DAYS, Example, Ignored, ShadowStore
-from runtime.stack import STACK_FILE, Stack
+from runtime.stack import STACK_FILE
 from shadow.report import Exposed, Report, Sums, exposed, report
 from shadow.verdict import WHOLE, Outcome
 
@@ -332,7 +333,7 @@ def _change(run: Path, do: Callable[[asyncpg.Connection, Settings], Awaitable[T]
 
 def _ended(run: Path, do: Callable[[Settings], Awaitable[T]]) -> T:
     async def done() -> T:
-        return await do(_settings(run))
+        return await do(run_settings(run, _NAMES))
 
     try:
         return asyncio.run(done())
@@ -340,11 +341,3 @@ def _ended(run: Path, do: Callable[[Settings], Awaitable[T]]) -> T:
         refuse(*error.problems)
     except (*POSTGRESQL, StoreUnavailable) as error:
         fail(f"The control database cannot be used ({type(error).__name__}).")
-
-
-def _settings(run: Path) -> Settings:
-    try:
-        environment = Stack.read(run / STACK_FILE.name).environment
-    except FileNotFoundError:
-        return load()
-    return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})

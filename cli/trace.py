@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import asyncpg
@@ -16,13 +15,14 @@ from rich.table import Table
 from cli.control_client import Json, RunFolder
 from cli.operator_audit import record
 from cli.outcome import fail, notes, out, refuse
+from cli.run_settings import run_settings
 from migration.trace.inquiry import Bounds, inquire
 from migration.trace.timeline import Line, Row, Timeline
 from migration.trace.verdict import State, Write, writes
 from runtime.postgres import POSTGRESQL
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.settingserror import SettingsError
-from runtime.stack import STACK_FILE, Stack
+from runtime.stack import STACK_FILE
 
 _FORM = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 """What either side's triggers take; the gateway's own ids are narrower."""
@@ -75,7 +75,7 @@ def trace(
         entries=entries,
     )
     try:
-        settings = _settings(run)
+        settings = run_settings(run, _NAMES)
         if keys:
             asyncio.run(_record(settings, correlation_id, reason))
         found = asyncio.run(inquire(settings, correlation_id, bounds))
@@ -88,14 +88,6 @@ def trace(
     else:
         _tell(found, keys=keys)
     _end(found)
-
-
-def _settings(run: Path) -> Settings:
-    try:
-        environment = Stack.read(run / STACK_FILE.name).environment
-    except FileNotFoundError:
-        return load()
-    return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})
 
 
 async def _record(settings: Settings, correlation_id: str, reason: str) -> None:

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from cli.outcome import refuse
+from cli.run_settings import run_settings
 from migration.app import NAMES, run_worker
 from runtime.eventlog.errors import PartitionMismatch
 from runtime.logs import configure
-from runtime.settings import Settings, load
+from runtime.settings import Settings
 from runtime.settingserror import SettingsError
-from runtime.stack import STACK_FILE, Stack
+from runtime.stack import STACK_FILE
 
 Name = StrEnum("Name", {name: name for name in NAMES})  # type: ignore[misc]
 
@@ -39,7 +40,7 @@ def worker(
 ) -> None:
     """Run workers until Ctrl-C: mirror, relay, sync-backfill, keeper. Several in one process end together."""
     try:
-        settings = _settings(run)
+        settings = run_settings(run, _NAMES)
     except SettingsError as error:
         refuse(*error.problems)
     configure("worker", level=settings.log_level)
@@ -50,14 +51,6 @@ def worker(
         reasons = [str(error) for error in group.exceptions]
     if reasons:
         refuse(*dict.fromkeys(reasons))
-
-
-def _settings(run: Path) -> Settings:
-    try:
-        environment = Stack.read(run / STACK_FILE.name).environment
-    except FileNotFoundError:
-        return load()
-    return load(**{name.lower(): environment[name] for name in _NAMES if name in environment})
 
 
 async def _run(names: list[str], settings: Settings) -> None:
