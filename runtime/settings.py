@@ -352,12 +352,6 @@ class Settings(ShadowSettings):
         return value
 
     @model_validator(mode="after")
-    def _shadow_waits_no_longer(self) -> "Settings":
-        if self.shadow_deadline_seconds > self.read_deadline_seconds:
-            raise ValueError("shadow_deadline_seconds is above read_deadline_seconds")
-        return self
-
-    @model_validator(mode="after")
     def _fit_for_production(self) -> "Settings":
         if self.profile != "production":
             return self

@@ -14,7 +14,7 @@ class ShadowSettings(BaseSettings):
         0.002, ge=0, le=1, description="Share of the compared reads of which legacy is asked twice"
     )
     shadow_deadline_seconds: float = Field(
-        2.0, gt=0, description="Total time of one shadow read; not above READ_DEADLINE_SECONDS"
+        2.0, gt=0, description="Total time of one shadow read, if READ_DEADLINE_SECONDS is not less"
     )
     shadow_in_flight: int = Field(
         256, ge=1, le=256, description="Shadow reads at once per process; what comes beyond is shed"

@@ -62,7 +62,8 @@ def shadowing(
     ours = {
         "RELEASE": name,
         "SHADOW_LEGACY_REQUESTS_PER_SECOND": "100000",
-        "SHADOW_DEADLINE_SECONDS": "5",
+        "SHADOW_DEADLINE_SECONDS": "30",
+        "READ_DEADLINE_SECONDS": "30",
         **settings,
     }
     world = stack.model_copy(update={"environment": {**stack.environment, **ours}})

@@ -67,7 +67,7 @@ class Shadowing:
             records,
             metrics.shadow_tally,
             cursor_key=cursor_key,
-            deadline=settings.shadow_deadline_seconds,
+            deadline=_deadline(settings),
             clock=time.monotonic,
         )
         self._counts = Counts(metrics, release=settings.release)
@@ -156,11 +156,16 @@ def _upstreams(settings: Settings) -> tuple[Upstream, dict[Service, Upstream]]:
             f"shadow.{name}",
             url,
             connections=settings.shadow_connections,
-            deadline=settings.shadow_deadline_seconds,
+            deadline=_deadline(settings),
         )
 
     legacy = of(LEGACY, settings.need("legacy_rest_url"))
     return legacy, {one: of(one.value, settings.service_url(one)) for one in Service}
+
+
+def _deadline(settings: Settings) -> float:
+    """Nobody waits longer for a comparison than for an answer."""
+    return min(settings.shadow_deadline_seconds, settings.read_deadline_seconds)
 
 
 def _legacy_side(settings: Settings, legacy: Upstream) -> LegacySide:

@@ -386,7 +386,11 @@ def side_of(world: Stack, correlation_id: str) -> str:
         for file in Path(world.environment["ACCESS_LOG_FOLDER"]).glob("gateway-*.jsonl")
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
-    (side,) = {record["side"] for record in records if record["correlation_id"] == correlation_id}
+    (side,) = {
+        record["side"]
+        for record in records
+        if record["correlation_id"] == correlation_id and record["purpose"] != "shadow"
+    }
     return str(side)
 
 

@@ -138,7 +138,7 @@ async def test_examples_are_asked_for_newest_first_by_route_and_field(store: Sha
 async def test_what_is_older_than_thirty_days_is_purged_and_nothing_else(
     store: ShadowStore,
 ) -> None:
-    kept, gone = (NOW - timedelta(days=KEPT_DAYS) + MINUTE * by for by in (5, -5))
+    kept, gone = (NOW - timedelta(days=KEPT_DAYS) + timedelta(hours=by) for by in (12, -12))
     await store.put(
         [replace(COUNT, slot=kept), replace(COUNT, slot=gone), replace(COUNT, slot=gone, noise=True)],
         [replace(EXAMPLE, id=uuid4(), at=gone), replace(EXAMPLE, at=kept)],
