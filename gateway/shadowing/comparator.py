@@ -75,18 +75,16 @@ class Comparator:
         if line is None or len(self._waiting) >= MOST_PAIRS or self.bytes + size > MOST_BYTES:
             return False
         self._number += 1
+        job = Job(
+            number=self._number,
+            question=question,
+            primary=side(primary),
+            candidate=side(candidate),
+        )
+        data = frame(job)  # first: whoever waits here is told, so nothing may fail behind it
         self._waiting[self._number] = then, size, asyncio.get_running_loop().time()
         self.bytes += size
-        line.send(
-            frame(
-                Job(
-                    number=self._number,
-                    question=question,
-                    primary=side(primary),
-                    candidate=side(candidate),
-                )
-            )
-        )
+        line.send(data)
         return True
 
     # --- the process
